@@ -1,0 +1,100 @@
+"""The verb table and the only reader of argv."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Idle OpenMP threads must sleep, not spin: on a busy machine spinning was 45 times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from fcdsynth import __version__
+from fcdsynth.core.errors import FcdsynthError
+
+VERBS: dict[str, tuple[str, str]] = {
+    "phantom": ("fcdsynth.phantom.phantom", "write a BIDS folder of simulated patients"),
+    "index": ("fcdsynth.prepare.index", "read a BIDS folder into a cohort, naming every fault"),
+    "prepare": ("fcdsynth.prepare.prepare", "register, mask, label and normalise every subject"),
+    "draw": ("fcdsynth.masks.draw", "draw lesion masks in controls"),
+    "synthesize": ("fcdsynth.synthesis.synthesize", "make T1w and FLAIR volumes from masks"),
+    "detect": ("fcdsynth.detector.detect", "find lesions in a prepared cohort"),
+    "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
+    "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
+    "study": ("fcdsynth.study.study", "compare training arms through the whole chain"),
+    "demo": ("fcdsynth.study.demo", "phantom and study, small"),
+}
+TRAINED = {
+    "fit": "train a generator or a detector from a config",
+    "validate": "validate a checkpoint on the validation subjects",
+    "test": "run a checkpoint's losses on the test subjects",
+}
+
+
+def _help() -> str:
+    lines = [
+        f"fcdsynth {__version__}: more from few and imperfect FCD annotations.",
+        "Not a medical device.",
+        "",
+        "usage: fcdsynth VERB [-h] ...     (fcdsynth VERB --help explains a verb)",
+        "",
+    ]
+    table = {name: text for name, (_, text) in VERBS.items()} | TRAINED
+    order = ("phantom", "index", "prepare", "draw", "fit", "validate", "test", "synthesize",
+             "detect", "evaluate", "flag", "study", "demo")  # fmt: skip
+    lines += [f"  {name:<11} {table[name]}" for name in order]
+    return "\n".join(lines)
+
+
+def _run_verb(verb: str, words: Sequence[str]) -> Any:
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    function = getattr(importlib.import_module(VERBS[verb][0]), verb)
+    summary = (function.__doc__ or "").split("\n    Args:")[0].strip()
+    parser = ArgumentParser(prog=f"fcdsynth {verb}", description=summary)
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="YAML file of options")
+    added = parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    settings = parser.parse_args(list(words))
+    ready = parser.instantiate_classes(settings)
+    return function(**{name: ready[name] for name in added})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: Words after the program name; those of the process when None.
+
+    Returns:
+        0 on success, 1 when a verb failed with an error the user can mend, 2 when the words
+        could not be understood.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in VERBS and verb not in TRAINED:
+        print(f"fcdsynth: no verb {verb!r}\n\n{_help()}", file=sys.stderr)
+        return 2
+    try:
+        if verb in TRAINED:
+            from fcdsynth.training.command import train
+
+            train(verb, rest)
+        else:
+            result = _run_verb(verb, rest)
+            if isinstance(result, Path):
+                print(result)
+    except FcdsynthError as error:
+        print(f"fcdsynth {verb}: {error}", file=sys.stderr)
+        return 1
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0

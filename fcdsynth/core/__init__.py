@@ -1,0 +1,1 @@
+"""What every room may know: subjects, cohorts, grids, volumes, detections, provenance."""

@@ -1,0 +1,162 @@
+"""Volume: an array with its grid; the only module that reads and writes image files."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from numpy.typing import NDArray
+
+from fcdsynth.core.errors import CohortError, GeometryError
+from fcdsynth.core.grid import Grid
+
+_READ_ERRORS = (ImageFileError, OSError, EOFError, ValueError, zlib.error)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A three-dimensional array on a grid.
+
+    Args:
+        array: Values, shape (x, y, z).
+        grid: Its lattice in world space.
+
+    Raises:
+        GeometryError: If the array does not have the grid's shape.
+    """
+
+    array: NDArray[Any]
+    grid: Grid
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.grid.shape:
+            raise GeometryError(
+                "volume",
+                f"an array of shape {self.array.shape}",
+                f"{self.grid.shape}",
+                "Give the array and the grid of one image.",
+            )
+
+
+def _unreadable(path: Path, error: Exception | None = None) -> CohortError:
+    cause = "no such file" if error is None else f"{type(error).__name__}: {error}"
+    return CohortError(
+        str(path), cause, "a readable NIfTI image", "Restore the file or remove the subject."
+    )
+
+
+def _load(path: Path) -> Any:
+    if not path.exists():
+        raise _unreadable(path)
+    try:
+        return nib.load(path)
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _grid(path: Path, image: Any) -> Grid:
+    shape = tuple(image.shape)
+    if len(shape) < 3 or any(size != 1 for size in shape[3:]):
+        raise CohortError(
+            str(path),
+            f"an image of shape {shape}",
+            "three dimensions",
+            "Split or convert the image so that it holds one volume.",
+        )
+    return Grid.of(shape, image.affine)
+
+
+def read_grid(path: Path | str) -> Grid:
+    """Read shape and affine from the header of an image, without its voxels.
+
+    Raises:
+        CohortError: If the file is absent, unreadable or not one three-dimensional volume.
+    """
+    path = Path(path)
+    return _grid(path, _load(path))
+
+
+def read_volume(path: Path | str) -> Volume:
+    """Read an image as float32, scaling applied.
+
+    Raises:
+        CohortError: If the file is absent, damaged, not one volume, or holds no finite number.
+    """
+    path = Path(path)
+    image = _load(path)
+    grid = _grid(path, image)
+    try:
+        array = np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+    array = array.reshape(grid.shape)
+    if not np.isfinite(array).all():
+        raise CohortError(
+            str(path),
+            f"{int((~np.isfinite(array)).sum())} voxels that are NaN or infinite",
+            "finite intensities",
+            "Export the image again or remove the subject.",
+        )
+    return Volume(array, grid)
+
+
+def read_labels(path: Path | str) -> Volume:
+    """Read a label map as int16 (values rounded).
+
+    Raises:
+        CohortError: As `read_volume`.
+    """
+    volume = read_volume(path)
+    return Volume(np.rint(volume.array).astype(np.int16), volume.grid)
+
+
+def read_mask(path: Path | str) -> Volume:
+    """Read a mask as bool: voxels above one half of the largest value.
+
+    Raises:
+        CohortError: As `read_volume`.
+    """
+    volume = read_volume(path)
+    top = float(volume.array.max())
+    return Volume(volume.array > max(top, 1e-6) / 2, volume.grid)
+
+
+def write_volume(path: Path | str, volume: Volume) -> Path:
+    """Write a volume as NIfTI: bool as uint8, integers as int16, everything else as float32.
+
+    sform and qform hold the same affine with one code. The file appears under its name only
+    when it is whole; equal volumes give equal bytes.
+    """
+    path = Path(path)
+    array = volume.array
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    elif array.dtype != np.uint8:
+        array = array.astype(
+            np.int16 if np.issubdtype(array.dtype, np.integer) else np.float32, copy=False
+        )
+    image = nib.Nifti1Image(array, volume.grid.matrix)
+    image.header.set_data_dtype(array.dtype)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(volume.grid.matrix, code=1)
+    image.set_qform(volume.grid.matrix, code=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    nib.save(image, partial)
+    os.replace(partial, path)
+    return path
+
+
+def canonical(volume: Volume) -> Volume:
+    """Flip and swap array axes so that they point right, anterior, superior; no resampling."""
+    image = nib.as_closest_canonical(
+        nib.Nifti1Image(volume.array.astype(np.float32), volume.grid.matrix)
+    )
+    array = np.asarray(image.dataobj).astype(volume.array.dtype)
+    return Volume(array, Grid.of(array.shape, image.affine))

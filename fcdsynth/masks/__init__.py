@@ -1,0 +1,1 @@
+"""Stage 1: anatomically plausible lesion masks."""

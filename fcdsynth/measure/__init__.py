@@ -1,0 +1,1 @@
+"""Torch-free arithmetic that several stages need."""

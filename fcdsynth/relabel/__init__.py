@@ -1,0 +1,1 @@
+"""Stage 5: real masks that are probably wrong."""

@@ -1,0 +1,1 @@
+"""The arms of a study through the whole chain, and one report."""
