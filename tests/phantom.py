@@ -138,3 +138,52 @@ def prepared_cohort(
     cohort = Cohort(folder, tuple(subjects), "tiny")
     cohort.write()
     return cohort
+
+
+def bids_folder(folder: Path, patients: int = 6, controls: int = 6, sites: int = 2) -> Path:
+    """Write raw tiny heads as a BIDS folder named as in ds004199, with brain masks.
+
+    T1w grids go round RAS, LAS and oblique. FLAIR has a grid of its own, turned and shifted
+    against the T1w. The annotator's mask lies on the FLAIR grid, the exact one on the T1w grid.
+    """
+    columns = ("participant_id", "group", "sex", "age_scan", "mri_diagnosis", "histopathology",
+               "hemisphere", "lobe", "split")  # fmt: skip
+    rows = ["\t".join(columns)]
+    description = {"Name": "tiny heads", "BIDSVersion": "1.6.0",
+                   "GeneratedBy": [{"Name": "fcdsynth phantom"}]}  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "dataset_description.json").write_text(json.dumps(description))
+    turn, rigid = np.deg2rad(4), np.eye(4)
+    rigid[:2, :2] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+    rigid[:3, 3] = [4, -3, 5]
+    for number in range(patients + controls):
+        patient = number < patients
+        name = f"sub-{number + 1:05d}"
+        centre = LESION_CENTRES_MM[number % 4] if patient else None
+        anat = folder / name / "anat"
+        t1w_grid = tiny_grid(ORIENTATIONS[number % 3])
+        flair_grid = tiny_grid(("oblique", "RAS", "LAS")[number % 3])
+        on_t1w = tiny_head(t1w_grid, number, centre)
+        on_flair = tiny_head(flair_grid, number, centre)
+        moved = Grid.of(flair_grid.shape, rigid @ flair_grid.matrix)
+        t1w, flair = anat / f"{name}_acq-iso08_T1w", anat / f"{name}_acq-T2sel_FLAIR"
+        write_volume(f"{t1w}.nii.gz", Volume((on_t1w["t1w"] * 900).astype(np.int16), t1w_grid))
+        write_volume(f"{flair}.nii.gz", Volume((on_flair["flair"] * 700).astype(np.int16), moved))
+        site = number % sites + 1
+        sidecar = {"InstitutionName": f"site-{site}", "DeviceSerialNumber": f"{20000 + site}"}
+        Path(f"{t1w}.json").write_text(json.dumps(sidecar))
+        Path(f"{flair}.json").write_text(json.dumps(sidecar))
+        mask = folder / "derivatives" / "masks" / name / "anat" / f"{name}_desc-brain_mask.nii.gz"
+        write_volume(mask, Volume(on_t1w["brain"], t1w_grid))
+        if patient:
+            write_volume(f"{flair}_roi.nii.gz", Volume(on_flair["lesion"], moved))
+            exact = folder / "derivatives" / "truth" / name / "anat"
+            write_volume(
+                exact / f"{name}_space-T1w_label-lesion_mask.nii.gz",
+                Volume(on_t1w["lesion"], t1w_grid),
+            )
+        cells = ["fcd", "M", "7", "suspicion", "IIb", "R" if centre[0] > 0 else "L", "FL", "n/a"] \
+            if patient else ["hc", "F", "6", "n/a", "n/a", "n/a", "n/a", "n/a"]  # fmt: skip
+        rows.append("\t".join([name, *cells]))
+    (folder / "participants.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    return folder

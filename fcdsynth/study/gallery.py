@@ -1,0 +1,121 @@
+"""Pictures of a study: annotated, drawn, synthetic and detected lesions, and flagged masks."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.detection import Detections
+from fcdsynth.core.subject import Subject
+from fcdsynth.core.volume import Volume, read_mask, read_volume
+from fcdsynth.measure.components import label_components
+from fcdsynth.review.pictures import Panel, png_bytes, slice_row, three_planes
+from fcdsynth.study.layout import StudyFolder
+from fcdsynth.study.plan import Plan
+from fcdsynth.study.settings import Arm
+
+Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of the report.
+
+    Args:
+        section: Where it stands in the report.
+        caption: What it shows, in a sentence.
+        png: The image.
+    """
+
+    section: str
+    caption: str
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The image as a data address, so that the report needs no other file."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+
+def _centre(mask: Volume) -> Point:
+    """Voxel of the largest component nearest its centre of mass, RAS+ mm; always inside it."""
+    labels, found = label_components(mask.array, mask.grid)
+    if not found:
+        middle = mask.grid.to_mm((np.asarray(mask.grid.shape) - 1) / 2)
+        return (float(middle[0]), float(middle[1]), float(middle[2]))
+    inside = mask.grid.to_mm(np.argwhere(labels.array == 1))
+    nearest = np.argmin(np.linalg.norm(inside - np.asarray(found[0].centre_mm), axis=1))
+    x, y, z = inside[nearest]
+    return (float(x), float(y), float(z))
+
+
+def _pair(cohort: Cohort, subject: Subject) -> tuple[Volume, Volume | None]:
+    flair = read_volume(cohort.path(subject, "flair")) if subject.has("flair") else None
+    return read_volume(cohort.path(subject, "t1w")), flair
+
+
+def annotated(folder: StudyFolder, plan: Plan, limit: int) -> Iterator[Picture]:
+    """Training patients with the annotator's mask."""
+    cohort = Cohort.read(folder.prepared)
+    for name in plan.train_patients[:limit]:
+        subject = cohort[name]
+        t1w, flair = _pair(cohort, subject)
+        mask = read_mask(cohort.path(subject, "lesion"))
+        figure = three_planes(t1w, flair, {"annotator's mask": mask}, _centre(mask), name)
+        yield Picture("annotated", f"{name}: the annotator's mask on T1w and FLAIR.",
+                      png_bytes(figure))  # fmt: skip
+
+
+def synthetic(folder: StudyFolder, arm: Arm, limit: int) -> Iterator[Picture]:
+    """Synthetic subjects of an arm's first fold beside their hosts, lesional ones first."""
+    made = Cohort.read(folder.fold(arm, 0) / "synthetic")
+    hosts = Cohort.read(folder.prepared)
+    lesional = [s for s in made.subjects if s.is_patient][:limit]
+    healthy = [s for s in made.subjects if not s.is_patient][: max(1, limit // 2)]
+    for subject in (*lesional, *healthy):
+        host = hosts[next(p.subject for p in subject.parents if p.role == "host")]
+        region = read_mask(made.path(subject, "lesion" if subject.is_patient else "region"))
+        what = "drawn lesion" if subject.is_patient else "redrawn healthy region"
+        centre = _centre(region)
+        panels = []
+        for owner, cohort, whose in ((host, hosts, "host"), (subject, made, "synthetic")):
+            for key, contrast in (("t1w", "T1w"), ("flair", "FLAIR")):
+                volume = read_volume(cohort.path(owner, key))
+                panels.append(Panel(f"{whose} {contrast}", volume, centre, {}))
+        outlined = read_volume(made.path(subject, "flair"))
+        panels.append(Panel(f"with the {what}", outlined, centre, {what: region}))
+        row = slice_row(panels, f"{arm.name} {subject.id}")
+        caption = f"{subject.id}, made from {host.id}: the host's scans, the synthetic pair, and the {what}."
+        yield Picture("synthetic", caption, png_bytes(row))
+
+
+def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -> Iterator[Picture]:
+    """Test patients with the reference mask and what each arm's detector marked."""
+    cohort = Cohort.read(folder.test_cohort)
+    results = {arm.name: Detections.read(folder.detections(arm)) for arm in arms}
+    for name in plan.test_patients[:limit]:
+        subject = cohort[name]
+        reference = read_mask(
+            cohort.path(subject, "truth" if subject.has("truth") else "lesion_t1w")
+        )
+        _, flair = _pair(cohort, subject)
+        volume = flair if flair is not None else read_volume(cohort.path(subject, "t1w"))
+        centre = _centre(reference)
+        panels = [Panel("reference mask", volume, centre, {"reference": reference})]
+        for arm, detections in results.items():
+            clusters = read_mask_of_labels(detections, name)
+            marked = f"{len(detections.of(name))} clusters"
+            outlines = {"reference": reference, "detected": clusters}
+            panels.append(Panel(f"{arm}: {marked}", volume, centre, outlines))
+        caption = f"{name}: the reference mask, and what each arm's detector marked in this slice."
+        yield Picture("detected", caption, png_bytes(slice_row(panels, name)))
+
+
+def read_mask_of_labels(detections: Detections, subject_id: str) -> Volume:
+    """All clusters of a subject as one mask (native T1w grid)."""
+    labels = read_volume(detections.clusters_path(subject_id))
+    return Volume(labels.array > 0, labels.grid)
