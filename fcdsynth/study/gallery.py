@@ -89,7 +89,7 @@ def synthetic(folder: StudyFolder, arm: Arm, limit: int) -> Iterator[Picture]:
         outlined = read_volume(made.path(subject, "flair"))
         panels.append(Panel(f"with the {what}", outlined, centre, {what: region}))
         row = slice_row(panels, f"{arm.name} {subject.id}")
-        caption = f"{subject.id}, made from {host.id}: the host's scans, the synthetic pair, and the {what}."
+        caption = f"{subject.id}, made from {host.id}: host, synthetic pair, and the {what}."
         yield Picture("synthetic", caption, png_bytes(row))
 
 

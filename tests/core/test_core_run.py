@@ -53,14 +53,18 @@ def test_a_folder_of_the_user_is_never_overwritten(tmp_path, source):
     assert (tmp_path / "out" / "thesis.txt").read_text() == "mine"
 
 
-def interrupted(tmp_path, source, **changes):
-    run = make(tmp_path, source, **changes)
-    with pytest.raises(KeyboardInterrupt), run:
+def stop_half_way(run):
+    with run:
         with run.item("sub-1") as folder:
             (folder / "a.txt").write_text("a")
         with run.item("sub-2") as folder:
             (folder / "half.txt").write_text("half")
             raise KeyboardInterrupt
+
+
+def interrupted(tmp_path, source, **changes):
+    with pytest.raises(KeyboardInterrupt):
+        stop_half_way(make(tmp_path, source, **changes))
 
 
 def test_a_stopped_run_goes_on(tmp_path, source):

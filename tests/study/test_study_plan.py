@@ -66,7 +66,7 @@ def test_seeds_decide():
     "wrong", [{"n": 9}, {"folds": 5}, {"test_controls": 0}, {"test_patients": 10}]
 )
 def test_too_few_subjects(wrong):
-    with pytest.raises(CohortError, match="patients|controls"):
+    with pytest.raises(CohortError, match=r"patients|controls"):
         make_plan(cohort(), DEFAULT_ARMS, **({"folds": 2} | wrong))
 
 
