@@ -1,0 +1,156 @@
+"""MaskFacts: what the model-free gate needs to know about one mask, read once and kept small."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.errors import CohortError
+from fcdsynth.core.grid import Grid
+from fcdsynth.core.subject import Subject
+from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume
+from fcdsynth.measure.components import Component, label_components
+from fcdsynth.measure.mirror import Midplane, values_at
+
+MASK_KEY = "lesion_t1w"
+IMAGE_KEY = "t1w_native"
+_IMAGE_KEYS = ("t1w_native", "flair_native", "t1w", "flair")
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFacts:
+    """One subject's mask on the native T1w grid, in numbers.
+
+    Args:
+        subject: The subject.
+        grid: Grid of the mask, None when the subject has no mask file.
+        image_grid: Grid of the native T1w image.
+        values: Distinct voxel values, at most nine of them.
+        voxels: Sorted flat indices (C order) of the mask's voxels, shape (n,).
+        components: Connected components, largest first.
+        volume_ml: Volume in ml.
+        centre_mm: Centre of mass, RAS+ mm, None when empty.
+        outside_share: Share of voxels outside the brain mask, None when unknown.
+        midplane: The mid-sagittal plane, None for subjects without a mask.
+        digest: Hash of the voxel values.
+        image_digests: The same of the subject's images, only filled when the mask is not binary.
+    """
+
+    subject: Subject
+    grid: Grid | None = None
+    image_grid: Grid | None = None
+    values: tuple[float, ...] = ()
+    voxels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    components: tuple[Component, ...] = ()
+    volume_ml: float = 0.0
+    centre_mm: tuple[float, float, float] | None = None
+    outside_share: float | None = None
+    midplane: Midplane | None = None
+    digest: str = ""
+    image_digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no voxel in the mask."""
+        return len(self.voxels) == 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Array shape of the mask, empty when there is no mask file."""
+        return () if self.grid is None else self.grid.shape
+
+    @property
+    def binary(self) -> bool:
+        """Whether the mask holds nothing but 0 and 1."""
+        return set(self.values) <= {0.0, 1.0}
+
+    def mask(self) -> Volume:
+        """The mask as a volume.
+
+        Raises:
+            CohortError: If the subject has no mask file.
+        """
+        if self.grid is None:
+            raise CohortError(
+                self.subject.id, "no mask", "a lesion mask on the native T1w grid",
+                "Leave the subject out.",
+            )  # fmt: skip
+        array = np.zeros(self.grid.shape, dtype=bool)
+        array.reshape(-1)[self.voxels] = True
+        return Volume(array, self.grid)
+
+
+def read_facts(cohort: Cohort, subject: Subject) -> MaskFacts:
+    """Read one subject's mask, image header, brain mask and transforms.
+
+    Masks that hold the value 255 or a label are taken as a mask at one half of their largest
+    value, and the gate reports the values.
+
+    Raises:
+        CohortError: If a file is absent or damaged.
+    """
+    image_grid = read_grid(cohort.path(subject, IMAGE_KEY)) if subject.has(IMAGE_KEY) else None
+    if not subject.has(MASK_KEY):
+        return MaskFacts(subject, image_grid=image_grid)
+    raw = read_volume(cohort.path(subject, MASK_KEY))
+    values = tuple(float(v) for v in np.unique(raw.array)[:9])
+    top = float(raw.array.max())
+    array = raw.array > max(top, 1e-6) / 2
+    voxels = np.flatnonzero(array)
+    _, components = label_components(array, raw.grid)
+    mm = raw.grid.to_mm(np.argwhere(array))
+    brain = read_mask(cohort.path(subject, "brain")) if subject.has("brain") else None
+    outside = None
+    centre = None
+    if len(voxels):
+        x, y, z = (float(v) for v in mm.mean(axis=0))
+        centre = (x, y, z)
+        if brain is not None:
+            outside = float(np.mean(values_at(brain, mm) < 0.5))
+    digests = {}
+    if not set(values) <= {0.0, 1.0}:
+        files = [key for key in _IMAGE_KEYS if subject.has(key)]
+        digests = {key: _digest(read_volume(cohort.path(subject, key))) for key in files}
+    return MaskFacts(
+        subject,
+        raw.grid,
+        image_grid,
+        values,
+        voxels,
+        components,
+        len(voxels) * raw.grid.voxel_ml,
+        centre,
+        outside,
+        midplane_of(cohort, subject, brain),
+        _digest(raw),
+        digests,
+    )
+
+
+def midplane_of(cohort: Cohort, subject: Subject, brain: Volume | None) -> Midplane | None:
+    """The plane x = 0 of MNI space where prepare found it, else the brain mask's own plane."""
+    transforms: dict[str, Any] = {}
+    if subject.has("transforms"):
+        path = cohort.path(subject, "transforms")
+        try:
+            transforms = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CohortError(
+                f"{subject.id} transforms", f"{type(error).__name__}: {error}",
+                "a JSON file written by prepare", "Run fcdsynth prepare on this subject again.",
+            ) from error  # fmt: skip
+    if transforms.get("t1w_to_mni") is not None:
+        return Midplane.from_mni(transforms["t1w_to_mni"])
+    return None if brain is None or not brain.array.any() else Midplane.fitted(brain)
+
+
+def _digest(volume: Volume) -> str:
+    values = np.ascontiguousarray(volume.array, dtype=np.float32)
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()

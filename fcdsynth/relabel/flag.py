@@ -1,0 +1,196 @@
+"""The verb flag: rank the masks of a prepared cohort that are probably wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from fcdsynth.core.cohort import TABLE as COHORT_TABLE
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.detection import Detections
+from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.progress import track
+from fcdsynth.core.run import Run
+from fcdsynth.core.subject import Origin
+from fcdsynth.core.volume import read_mask, read_volume
+from fcdsynth.relabel.channels import ChannelSettings, Region, measure_support
+from fcdsynth.relabel.facts import MASK_KEY, MaskFacts, read_facts
+from fcdsynth.relabel.fusion import RULES, Suspicion, rank_masks
+from fcdsynth.relabel.gate import GateSettings, check_masks
+from fcdsynth.relabel.tables import (
+    GATE,
+    QUEUE,
+    SUMMARY,
+    place,
+    write_gate,
+    write_queue,
+    write_summary,
+)
+from fcdsynth.review.pictures import three_planes, write_png
+
+PICTURES = "pictures"
+
+
+def flag(
+    cohort: str,
+    detections: str,
+    out: str,
+    threshold: float | None = None,
+    link_mm: float = 3.0,
+    rim_mm: float = 1.5,
+    debris_vox: int = 5,
+    twin_dice: float = 0.95,
+    outside_share: float = 0.05,
+    volume_deviations: float = 3.0,
+    rule: str = "deviation",
+    pictures: int = 10,
+    convention: str = "radiological",
+) -> Path:
+    """Rank the lesion masks of a prepared cohort by how likely they are wrong, with a cause.
+
+    First a gate that needs no model (empty, copied, on another grid, outside the brain, side
+    against the participants table, unusual volume). Then the support of every mask in
+    probability maps of models that never saw its subject. The output folder holds queue.csv
+    (all masks, most suspicious first; the column minutes is left empty for the reviewer),
+    gate.csv (every finding of the gate), flag.json (settings, counts, what to bear in mind)
+    and pictures of the first masks. Exact truth masks of simulated patients are never read.
+    Synthetic subjects are passed over.
+
+    Args:
+        cohort: Folder or table of a prepared cohort.
+        detections: Folder written by fcdsynth detect with out_of_fold on.
+        out: Output folder.
+        threshold: Probability that a place outside the mask must reach to count as overlooked;
+            the detector's own operating point when not given.
+        link_mm: Places nearer to the mask than this, in mm, belong to it.
+        rim_mm: Width of the rims inside and outside the outline, in mm; at least one voxel.
+        debris_vox: Components with fewer voxels are reported and not scored.
+        twin_dice: Dice overlap in voxel space above which two subjects' masks count as copies.
+        outside_share: Accepted share of a mask outside the brain.
+        volume_deviations: Accepted robust deviations of log volume from the cohort's median.
+        rule: How channels are joined into the score: deviation (robust deviations from the
+            cohort's median) or percentile.
+        pictures: How many of the first masks get a picture; 0 for none.
+        convention: radiological or neurological, written on every picture.
+
+    Returns:
+        The output folder.
+
+    Raises:
+        SettingsError: If the maps are not out of fold or a setting is out of range.
+        CohortError: If the cohort holds no patient, or a file is absent or damaged.
+        RunError: If the folders cannot be read or the output was made otherwise.
+    """
+    settings = {name: value for name, value in locals().items() if name != "out"}
+    if convention not in ("radiological", "neurological") or pictures < 0:
+        raise SettingsError(
+            "convention, pictures", f"{convention!r}, {pictures}",
+            "radiological or neurological, and 0 or more pictures", "Change the setting.",
+        )  # fmt: skip
+    if rule not in RULES:
+        raise SettingsError("rule", repr(rule), " or ".join(RULES), "Name one of the two.")
+    gate = GateSettings(twin_dice, outside_share, volume_deviations, debris_vox)
+    table = Cohort.read(cohort).select(lambda subject: subject.origin is not Origin.SYNTHETIC)
+    if not any(subject.is_patient for subject in table.subjects):
+        raise CohortError(
+            table.name, "no real or simulated patient", "patients with lesion masks",
+            "Give the prepared cohort whose masks are to be looked at.",
+        )  # fmt: skip
+    maps = Detections.read(detections)
+    _require_out_of_fold(maps.folder)
+    if threshold is None:
+        threshold = maps.operating_point.threshold
+    channel = ChannelSettings(link_mm, rim_mm, threshold, debris_vox)
+    run = Run(out, "flag", settings, _inputs(table, Path(cohort), maps))
+    if run.complete:
+        return run.out
+    with run:
+        masks, support = _measure(table, maps, channel)
+        findings = check_masks(masks, gate)
+        hit = {finding.subject for finding in findings}
+        queued = [f for f in masks if f.subject.is_patient or f.subject.id in hit]
+        queue = rank_masks([facts.subject.id for facts in queued], support, findings, rule)
+        facts_of = {facts.subject.id: facts for facts in masks}
+        names = [
+            _draw(
+                run.folder, rank, entry, table, facts_of[entry.subject], maps, channel, convention
+            )
+            if rank <= pictures
+            else ""
+            for rank, entry in enumerate(track(queue, "drawing pictures"), start=1)
+        ]
+        write_queue(run.folder / QUEUE, queue, facts_of, names, len(support))
+        write_gate(run.folder / GATE, findings)
+        write_summary(run.folder / SUMMARY, queue, findings, masks, maps, support, channel, rule)
+    return run.out
+
+
+def _require_out_of_fold(folder: Path) -> None:
+    path = folder / "config.yaml"
+    record = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not isinstance(record, dict) or record.get("out_of_fold") is not True:
+        raise SettingsError(
+            f"{folder} out_of_fold", "maps of models that may have trained on these masks",
+            "each subject's map made by models that never saw it",
+            "Run fcdsynth detect again with --out_of_fold true, from fold-wise trainings.",
+        )  # fmt: skip
+
+
+def _inputs(cohort: Cohort, given: Path, maps: Detections) -> list[Path]:
+    """What decides the result: table, masks, brains, transforms, maps; never the truth."""
+    files = [given if given.suffix == ".csv" else given / COHORT_TABLE, maps.folder]
+    for subject in cohort.subjects:
+        keys = [MASK_KEY, "brain", "transforms"] if subject.has(MASK_KEY) else []
+        files += [cohort.path(subject, key) for key in keys if subject.has(key)]
+    return files
+
+
+def _measure(
+    cohort: Cohort, maps: Detections, settings: ChannelSettings
+) -> tuple[list[MaskFacts], dict[str, tuple[Region, ...]]]:
+    masks: list[MaskFacts] = []
+    support: dict[str, tuple[Region, ...]] = {}
+    for subject in track(cohort.subjects, "measuring masks"):
+        facts = read_facts(cohort, subject)
+        masks.append(facts)
+        on_image = facts.grid is not None and (
+            facts.image_grid is None or facts.image_grid.close_to(facts.grid)
+        )
+        if not subject.is_patient or not on_image or subject.id not in maps.subjects:
+            continue
+        brain = read_mask(cohort.path(subject, "brain")) if subject.has("brain") else None
+        probability = read_volume(maps.probability_path(subject.id))
+        support[subject.id] = measure_support(
+            facts.mask(), probability, brain, facts.midplane, settings
+        )
+    return masks, support
+
+
+def _draw(
+    folder: Path,
+    rank: int,
+    entry: Suspicion,
+    cohort: Cohort,
+    facts: MaskFacts,
+    maps: Detections,
+    settings: ChannelSettings,
+    convention: str,
+) -> str:
+    subject = facts.subject
+    centre = place(entry, facts)[2]
+    if centre is None or not subject.has("t1w"):
+        return ""
+    t1w = read_volume(cohort.path(subject, "t1w"))
+    flair = read_volume(cohort.path(subject, "flair")) if subject.has("flair") else None
+    outlines = {} if facts.empty else {"mask": facts.mask()}
+    levels = {}
+    if subject.id in maps.subjects:
+        label = f"detector, probability {settings.threshold:.2g}"
+        outlines[label] = read_volume(maps.probability_path(subject.id))
+        levels[label] = settings.threshold
+    title = f"{rank}.  {subject.id}   {entry.cause.value if entry.cause else 'not scored'}"
+    figure = three_planes(t1w, flair, outlines, centre, title, facts.midplane, levels, convention)
+    name = f"{PICTURES}/{rank:03d}_{subject.id}.png"
+    write_png(folder / name, figure)
+    return name
