@@ -58,7 +58,7 @@ def _run_verb(verb: str, words: Sequence[str]) -> Any:
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="YAML file of options")
     added = parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
     settings = parser.parse_args(list(words))
-    ready = parser.instantiate_classes(settings)
+    ready = parser.instantiate(settings)
     return function(**{name: ready[name] for name in added})
 
 

@@ -58,7 +58,7 @@ def test_the_report_stands_alone_and_its_numbers_lead_to_files(whole):
             assert int(row["n"]) > 0
     report = json.loads((whole / "report.json").read_text())
     for arm in ("FCDD-1", "FCDD-2", "FCDD-3"):
-        assert 0 <= report["arms"][arm]["sensitivity"]["value"] <= 1
+        assert 0 <= report["arms"][arm]["subject_sensitivity"]["value"] <= 1
 
 
 def test_sensitivity_can_be_recounted_from_the_detections(whole):
@@ -76,7 +76,7 @@ def test_sensitivity_can_be_recounted_from_the_detections(whole):
             clusters = read_volume(detections.clusters_path(name)).array > 0
             found += bool((exact & clusters).any())
         share = found / len(plan["test_patients"])
-        assert report["arms"][arm]["sensitivity"]["value"] == pytest.approx(share)
+        assert report["arms"][arm]["subject_sensitivity"]["value"] == pytest.approx(share)
 
 
 def test_nothing_trained_descends_from_a_test_subject(whole):

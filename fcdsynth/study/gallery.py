@@ -119,3 +119,10 @@ def read_mask_of_labels(detections: Detections, subject_id: str) -> Volume:
     """All clusters of a subject as one mask (native T1w grid)."""
     labels = read_volume(detections.clusters_path(subject_id))
     return Volume(labels.array > 0, labels.grid)
+
+
+def flagged(folder: StudyFolder, limit: int) -> Iterator[Picture]:
+    """The pictures that flag drew of the most suspicious masks."""
+    for path in sorted((folder.flags / "pictures").glob("*.png"))[:limit]:
+        rank, _, name = path.stem.partition("_")
+        yield Picture("flagged", f"Rank {int(rank)}: {name}.", path.read_bytes())
