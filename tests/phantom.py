@@ -54,7 +54,7 @@ def tiny_head(
     rng = np.random.default_rng(seed)
     index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
     mm = grid.to_mm(index)
-    axes = np.array([52.0, 60.0, 50.0])
+    axes = np.array([55.0, 64.0, 53.0])
     radius = np.linalg.norm(mm / axes, axis=-1)
     folds = 0.06 * np.sin(mm[..., 0] / 9 + seed) * np.cos(mm[..., 1] / 8)
     brain = radius < 1

@@ -1,0 +1,137 @@
+"""Rejection tests of a drawn mask, each with a name, and the counts of what they refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.growth import Grown
+from fcdsynth.masks.host import Host
+from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.spec import LesionSpec
+
+NO_ROOM = "R5_volume"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Thresholds of the rejection tests.
+
+    Args:
+        holes: Largest share of the volume enclosed as holes (R1).
+        foreign: Largest share outside cortex and white matter (R3).
+        hemisphere: Least share in one hemisphere (R4).
+        margin_vox: Least distance to the edge of the grid (R10).
+        tries: Attempts before a draw is given up (R11).
+
+    Raises:
+        SettingsError: If a value is out of range.
+    """
+
+    holes: float = 0.02
+    foreign: float = 0.01
+    hemisphere: float = 0.99
+    margin_vox: int = 1
+    tries: int = 50
+
+    def __post_init__(self) -> None:
+        shares_fit = all(0 <= s <= 1 for s in (self.holes, self.foreign, self.hemisphere))
+        if not shares_fit or self.margin_vox < 0 or self.tries < 1:
+            raise SettingsError("limits", str(self), "shares in [0, 1], margin >= 0, tries >= 1",
+                                "Change the setting.")  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A grown mask with what it is tested against."""
+
+    host: Host
+    spec: LesionSpec
+    grown: Grown
+    prior: LesionPrior
+    limits: Limits
+
+
+def _one_component(c: Candidate) -> bool:
+    mask = c.grown.mask[c.grown.box]
+    pieces = int(cc3d.connected_components(mask.astype(np.uint8), connectivity=26).max())
+    holes = int((ndimage.binary_fill_holes(mask) & ~mask).sum())
+    return pieces == 1 and holes <= c.limits.holes * mask.sum()
+
+
+def _labels(c: Candidate, track: bool = True) -> NDArray[np.int16]:
+    box = c.grown.box
+    mask = c.grown.mask[box] if track else c.grown.mask[box] & ~c.grown.track[box]
+    return c.host.tissue[box][mask]
+
+
+def _ribbon_fraction(c: Candidate) -> bool:
+    # The track runs through white matter by design.
+    labels = _labels(c, track=False)
+    return labels.size > 0 and float((labels == Tissue.CORTEX).mean()) >= c.prior.ribbon_floor
+
+
+def _tissue_share(c: Candidate) -> bool:
+    own = np.isin(_labels(c), (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    return float((~own).mean()) <= c.limits.foreign
+
+
+def _one_hemisphere(c: Candidate) -> bool:
+    box = c.grown.box
+    share = float(c.host.right[box][c.grown.mask[box]].mean())
+    return max(share, 1 - share) >= c.limits.hemisphere
+
+
+def _volume(c: Candidate) -> bool:
+    size = int(np.count_nonzero(c.grown.mask))
+    voxel = c.host.grid.voxel_ml
+    low, high = c.prior.size.lower_ml - voxel, c.prior.size.upper_ml + voxel
+    return size == c.spec.size_vox and low <= size * voxel <= high
+
+
+def _no_overlap(c: Candidate) -> bool:
+    return not bool((c.grown.mask[c.grown.box] & c.host.lesion[c.grown.box]).any())
+
+
+def _in_view(c: Candidate) -> bool:
+    box, margin = c.grown.box, c.limits.margin_vox
+    if (c.grown.mask[box] & ~c.host.brain[box]).any():
+        return False
+    return all(
+        s.start >= margin and s.stop <= n - margin
+        for s, n in zip(box, c.host.grid.shape, strict=True)
+    )
+
+
+TESTS: Mapping[str, Callable[[Candidate], bool]] = {
+    "R1_one_component": _one_component,
+    "R2_ribbon_fraction": _ribbon_fraction,
+    "R3_tissue_share": _tissue_share,
+    "R4_one_hemisphere": _one_hemisphere,
+    NO_ROOM: _volume,
+    "R9_no_overlap": _no_overlap,
+    "R10_in_view": _in_view,
+}
+
+
+def first_failure(candidate: Candidate) -> str | None:
+    """Name of the first test that a mask fails, None when it passes all."""
+    return next((name for name, test in TESTS.items() if not test(candidate)), None)
+
+
+def give_up(host: str, volume_ml: float, refused: Counter[str], tries: int) -> CohortError:
+    """The error of a draw that ran out of tries (R11), naming the test that failed most."""
+    worst, count = refused.most_common(1)[0]
+    return CohortError(
+        host, f"no acceptable place for a mask of {volume_ml:.2f} ml in {tries} tries; "
+        f"{worst} refused {count} of them", "a mask that passes every rejection test",
+        "Look at this host's tissue map, leave the host out, or give a prior of smaller lesions.",
+    )  # fmt: skip

@@ -1,0 +1,226 @@
+"""Host: the anatomy a mask is drawn into, with the maps that placement and growth read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.errors import CohortError
+from fcdsynth.core.grid import Grid
+from fcdsynth.core.subject import Subject
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.volume import read_labels, read_mask, read_volume
+
+NEIGHBOURHOOD_MM = 8.0
+SEED_CLEARANCE_MM = 4.0
+_FAR_MM = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Host:
+    """One subject's anatomy on its prepared grid.
+
+    Args:
+        subject: Subject id.
+        grid: The grid of all maps.
+        tissue: Labels, see `fcdsynth.core.tissue`; shape (x, y, z).
+        brain: Brain mask.
+        lesion: Existing lesion, all False in a control.
+        depth_mm: Depth below the closed hull.
+        right: Voxels of the right hemisphere; a cortex voxel is on the side of its nearest
+            white matter, so a mid-plane some mm off cuts no gyrus in two.
+        cortex_mm: Distance to the nearest cortex voxel, mm.
+        heading: Unit vectors from each cortex voxel to its nearest white matter, zero elsewhere,
+            shape (3, x, y, z), float16.
+        ribbon_vox: Voxels where a lesion may start, shape (n, 3): cortex outside an existing
+            lesion and more than 4 mm from deep grey, brainstem and cerebellum.
+        ribbon_rank: Depth rank of each in [0, 1]; 1 is the deepest relative to its surroundings.
+        ventricle_vox: Voxels of the ventricles, shape (m, 3).
+        t1w_to_mni: World matrix (4, 4) to MNI, None when unknown.
+    """
+
+    subject: str
+    grid: Grid
+    tissue: NDArray[np.int16]
+    brain: NDArray[np.bool_]
+    lesion: NDArray[np.bool_]
+    depth_mm: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    cortex_mm: NDArray[np.float32]
+    heading: NDArray[np.float16]
+    ribbon_vox: NDArray[np.int64]
+    ribbon_rank: NDArray[np.float64]
+    ventricle_vox: NDArray[np.int64]
+    t1w_to_mni: NDArray[np.float64] | None
+
+    def to_mni(self, voxels: NDArray[Any]) -> NDArray[np.float64] | None:
+        """MNI coordinates of voxel indices, shape (n, 3), or None when unknown."""
+        if self.t1w_to_mni is None:
+            return None
+        points = self.grid.to_mm(voxels)
+        return np.asarray(points @ self.t1w_to_mni[:3, :3].T + self.t1w_to_mni[:3, 3])
+
+
+def make_host(
+    subject: str,
+    grid: Grid,
+    tissue: NDArray[Any],
+    brain: NDArray[np.bool_],
+    depth_mm: NDArray[np.float32],
+    lesion: NDArray[np.bool_] | None = None,
+    t1w_to_mni: NDArray[np.float64] | None = None,
+) -> Host:
+    """Compute the maps of a host.
+
+    Args:
+        subject: Subject id.
+        grid: Grid of the arrays, each of shape (x, y, z).
+        tissue: Tissue labels.
+        brain: Brain mask.
+        depth_mm: Depth below the closed hull, mm.
+        lesion: Existing lesion, if any.
+        t1w_to_mni: World matrix to MNI, if known.
+
+    Raises:
+        CohortError: If there is no cortex or no white matter inside the brain.
+    """
+    tissue = np.where(brain, tissue, 0).astype(np.int16)
+    lesion = np.zeros(grid.shape, dtype=bool) if lesion is None else lesion
+    cortex, white = tissue == Tissue.CORTEX, tissue == Tissue.WHITE_MATTER
+    for name, mask in (("cortex", cortex), ("white matter", white)):
+        if not mask.any():
+            raise CohortError(subject, f"no voxel labelled {name}", "a tissue map with both",
+                              "Prepare the subject again or leave it out.")  # fmt: skip
+    box = _box(cortex | white)
+    spacing = grid.spacing_mm
+    cortex_mm = np.full(grid.shape, _FAR_MM, dtype=np.float32)
+    cortex_mm[box] = ndimage.distance_transform_edt(~cortex[box], sampling=spacing)
+    nearest = ndimage.distance_transform_edt(
+        ~white[box], sampling=spacing, return_distances=False, return_indices=True
+    )
+    heading = np.zeros((3, *grid.shape), dtype=np.float16)
+    inside = np.nonzero(cortex[box])
+    steps = (
+        np.stack([nearest[a][inside] - inside[a] for a in range(3)]) * np.array(spacing)[:, None]
+    )
+    steps /= np.linalg.norm(steps, axis=0)
+    for axis in range(3):
+        heading[axis][box][inside] = steps[axis]
+    right = _right(grid, brain, t1w_to_mni)
+    right[box][inside] = right[box][tuple(nearest[a][inside] for a in range(3))]
+    free = cortex & ~lesion & (_away_mm(tissue, box, spacing) > SEED_CLEARANCE_MM)
+    if not free.any():
+        raise CohortError(
+            subject, "no cortex where a lesion may start",
+            "cortex away from deep grey, brainstem, cerebellum and lesion",
+            "Leave the subject out.",
+        )  # fmt: skip
+    ribbon_vox = np.argwhere(free)
+    return Host(
+        subject, grid, tissue, brain, lesion, depth_mm.astype(np.float32),
+        right, cortex_mm, heading, ribbon_vox,
+        depth_rank(depth_mm, cortex, spacing)[tuple(ribbon_vox.T)],
+        np.argwhere(tissue == Tissue.VENTRICLE), t1w_to_mni,
+    )  # fmt: skip
+
+
+def load_host(cohort: Cohort, subject: Subject) -> Host:
+    """Read one subject of a prepared cohort.
+
+    Raises:
+        CohortError: If a file is absent or unreadable, or the anatomy has no cortex.
+        GeometryError: If its maps lie on different grids.
+    """
+    tissue = read_labels(cohort.path(subject, "tissue"))
+    brain = read_mask(cohort.path(subject, "brain"))
+    depth = read_volume(cohort.path(subject, "depth"))
+    maps = {"brain": brain, "depth": depth}
+    if subject.has("lesion"):
+        maps["lesion"] = read_mask(cohort.path(subject, "lesion"))
+    for key, volume in maps.items():
+        tissue.grid.require_same(volume.grid, f"{subject.id} {key}", "Prepare the subject again.")
+    return make_host(
+        subject.id, tissue.grid, tissue.array, brain.array, depth.array,
+        maps["lesion"].array if "lesion" in maps else None, read_mni(cohort, subject),
+    )  # fmt: skip
+
+
+def read_mni(cohort: Cohort, subject: Subject) -> NDArray[np.float64] | None:
+    """Read a subject's ``t1w_to_mni`` matrix (4, 4), None when unknown.
+
+    Raises:
+        CohortError: If the transforms file is unreadable.
+    """
+    if not subject.has("transforms"):
+        return None
+    path = cohort.path(subject, "transforms")
+    try:
+        given = json.loads(path.read_text(encoding="utf-8")).get("t1w_to_mni")
+        return None if given is None else np.asarray(given, dtype=float).reshape(4, 4)
+    except (OSError, ValueError, AttributeError) as error:
+        raise CohortError(
+            subject.id, f"{path.name} unreadable ({error})", "JSON with 4 x 4 matrices",
+            "Prepare the subject again.",
+        ) from error  # fmt: skip
+
+
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    x, y, z = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return x, y, z
+
+
+def _right(
+    grid: Grid, brain: NDArray[np.bool_], t1w_to_mni: NDArray[np.float64] | None
+) -> NDArray[np.bool_]:
+    """Right of the MNI mid-plane, or of the brain's median x where MNI is unknown."""
+    world = grid.matrix if t1w_to_mni is None else t1w_to_mni @ grid.matrix
+    i, j, k = np.ogrid[tuple(slice(n) for n in grid.shape)]
+    x = world[0, 0] * i + world[0, 1] * j + world[0, 2] * k + world[0, 3]
+    middle = 0.0 if t1w_to_mni is not None else float(np.median(x[brain]))
+    return np.broadcast_to(x > middle, grid.shape).copy()
+
+
+def _away_mm(
+    tissue: NDArray[np.int16], box: tuple[slice, slice, slice], spacing: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Distance to deep grey, brainstem and cerebellum; shape (x, y, z)."""
+    away = np.full(tissue.shape, _FAR_MM, dtype=np.float32)
+    other = np.isin(tissue[box], (Tissue.DEEP_GREY, Tissue.INFRATENTORIAL))
+    if other.any():
+        away[box] = ndimage.distance_transform_edt(~other, sampling=spacing)
+    return away
+
+
+def depth_rank(
+    depth_mm: NDArray[Any], cortex: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Rank of each cortex voxel by its depth less the mean depth of the cortex around it.
+
+    Depth alone would rank the whole medial wall and the insula above every sulcus.
+
+    Args:
+        depth_mm: Depth below the closed hull, shape (x, y, z), mm.
+        cortex: Cortex voxels, same shape, at least one.
+        spacing: Voxel size along each axis, mm.
+
+    Returns:
+        Ranks in [0, 1] on the cortex, 0 elsewhere, same shape.
+    """
+    box = _box(cortex)
+    inside = cortex[box].astype(np.float32)
+    sigma = [NEIGHBOURHOOD_MM / mm for mm in spacing]
+    total = ndimage.gaussian_filter(inside * depth_mm[box], sigma, truncate=3)
+    share = ndimage.gaussian_filter(inside, sigma, truncate=3)
+    relative = (depth_mm[box] - total / np.maximum(share, 1e-6))[cortex[box]]
+    order = np.argsort(relative, kind="stable")
+    rank = np.empty(len(order), dtype=np.float32)
+    rank[order] = np.arange(len(order)) / max(len(order) - 1, 1)
+    ranks = np.zeros(cortex.shape, dtype=np.float32)
+    ranks[cortex] = rank
+    return ranks

@@ -1,0 +1,209 @@
+"""Growth: exact volume, one piece, no jump over CSF, one side, the same bytes; tracks; tests."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cc3d
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.checks import TESTS, Candidate, Limits, first_failure, give_up
+from fcdsynth.masks.field import gaussian_field
+from fcdsynth.masks.growth import NoRoom, grow
+from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.spec import Growth, LesionSpec
+
+sys.path.insert(0, str(Path(__file__).parent))
+from banks import folded_head, spec_at, two_banks
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return folded_head()
+
+
+@pytest.mark.parametrize("sheet", ["csf", "staircase", "hidden"])
+def test_front_stays_on_its_bank(sheet):
+    host, offset = two_banks(sheet)
+    grown = grow(host, spec_at(host, (13, 15, 15), 2500, seed=3))
+    assert grown.mask.sum() == 2500
+    assert (offset[grown.mask] <= 0).all()
+
+
+def test_free_banks_would_be_joined():
+    """The phantom can fail: with the headings wiped the hidden sulcus is crossed."""
+    host, offset = two_banks("hidden")
+    blind = replace(host, heading=np.zeros_like(host.heading))
+    assert (offset[grow(blind, spec_at(host, (13, 15, 15), 2500, seed=3)).mask] > 0).any()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(pick=st.integers(0, 10**6), size=st.integers(1, 2000), seed=st.integers(0, 2**40))
+def test_invariants_on_a_folded_head(folded, pick, size, seed):
+    voxel = tuple(int(v) for v in folded.ribbon_vox[pick % len(folded.ribbon_vox)])
+    spec = spec_at(folded, voxel, size, seed)
+    try:
+        grown = grow(folded, spec)
+    except NoRoom:
+        return
+    mask = grown.mask
+    assert mask.sum() == size
+    assert mask[voxel]
+    assert cc3d.connected_components(mask.astype(np.uint8), connectivity=26).max() == 1
+    labels = folded.tissue[mask]
+    assert np.isin(labels, [Tissue.CORTEX, Tissue.WHITE_MATTER]).all()
+    white = mask & (folded.tissue == Tissue.WHITE_MATTER)
+    assert (folded.cortex_mm[white] <= spec.growth.juxtacortical_mm).all()
+    assert len(set(folded.right[mask].tolist())) == 1
+    assert ((grown.soft > 0) == mask).all()
+    assert grown.soft[voxel] == pytest.approx(1)
+    box = np.zeros_like(mask)
+    box[grown.box] = True
+    assert not (mask & ~box).any()
+    again = grow(folded, spec)
+    assert again.mask.tobytes() == mask.tobytes()
+    assert again.soft.tobytes() == grown.soft.tobytes()
+
+
+def test_a_small_first_box_changes_nothing(folded, monkeypatch):
+    voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 3])
+    spec = spec_at(folded, voxel, 1500, 5)
+    usual = grow(folded, spec)
+    monkeypatch.setattr("fcdsynth.masks.growth._MARGIN_MM", 500.0)
+    assert (grow(folded, spec).mask == usual.mask).all()
+    monkeypatch.setattr("fcdsynth.masks.growth._MARGIN_MM", -16.0)
+    assert (grow(folded, spec).mask == usual.mask).all()
+
+
+def test_rough_fronts_differ_by_seed_and_smooth_ones_do_not(folded):
+    voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 2])
+    masks = [grow(folded, spec_at(folded, voxel, 400, s)).mask for s in (1, 2)]
+    assert (masks[0] != masks[1]).any()
+    even = Growth(roughness=0)
+    masks = [grow(folded, spec_at(folded, voxel, 400, s, growth=even)).mask for s in (1, 2)]
+    assert (masks[0] == masks[1]).all()
+
+
+def test_track_reaches_towards_the_ventricle(folded):
+    away = np.linalg.norm(folded.grid.to_mm(folded.ribbon_vox) - [10, 0, 45], axis=1)
+    voxel = tuple(int(v) for v in folded.ribbon_vox[int(np.argmin(away))])
+    plain = grow(folded, spec_at(folded, voxel, 1500))
+    grown = grow(folded, spec_at(folded, voxel, 1500, subtype="IIb", track=True))
+    assert not plain.track.any()
+    assert grown.mask.sum() == 1500
+    assert 0 < grown.track.sum() <= 450
+    assert (grown.mask[grown.track]).all()
+    assert cc3d.connected_components(grown.mask.astype(np.uint8), connectivity=26).max() == 1
+    inside = folded.tissue[grown.track]
+    assert np.isin(inside, [Tissue.WHITE_MATTER, Tissue.CORTEX]).all()
+    gap = np.argwhere(grown.track)[:, None] - folded.ventricle_vox[None]
+    assert np.abs(gap).max(axis=-1).min() == 1
+    assert grown.soft[voxel] == pytest.approx(1)
+    assert ((grown.soft > 0) == grown.mask).all()
+
+
+def test_a_small_lesion_gets_no_track(folded):
+    voxel = tuple(int(v) for v in folded.ribbon_vox[0])
+    assert not grow(folded, spec_at(folded, voxel, 20, track=True)).track.any()
+
+
+def test_no_room():
+    host, _ = two_banks("csf")
+    with pytest.raises(NoRoom, match="wanted"):
+        grow(host, spec_at(host, (13, 15, 15), 15 * 31 * 31 + 1))
+
+
+def test_existing_lesion_is_not_entered():
+    lesion = np.zeros((64, 64, 64), dtype=bool)
+    lesion[32:, 40:] = True
+    host = folded_head(lesion=lesion)
+    assert not lesion[tuple(host.ribbon_vox.T)].any()
+    near = int(np.argmin(np.abs(host.ribbon_vox - [50, 39, 34]).sum(axis=1)))
+    grown = grow(host, spec_at(host, tuple(int(v) for v in host.ribbon_vox[near]), 800))
+    assert not (grown.mask & lesion).any()
+
+
+def test_field_is_one_function_of_position():
+    whole = gaussian_field(7, (0.0, 0.0, 0.0), (20, 20, 20), (1.0, 1.0, 1.0), 6.0)
+    part = gaussian_field(7, (4.0, 6.0, 2.0), (5, 5, 5), (2.0, 2.0, 2.0), 6.0)
+    np.testing.assert_allclose(part, whole[4:14:2, 6:16:2, 2:12:2], atol=1e-4)
+
+
+def test_field_has_unit_variance_and_the_asked_correlation():
+    fields = np.stack(
+        [gaussian_field(s, (0.0,) * 3, (13, 1, 1), (1.0,) * 3, 6.0).ravel() for s in range(3000)]
+    )
+    assert fields.mean() == pytest.approx(0, abs=0.05)
+    assert fields.var() == pytest.approx(1, abs=0.06)
+    assert (fields[:, 0] * fields[:, 6]).mean() == pytest.approx(np.exp(-0.5), abs=0.06)
+    assert (fields[:, 0] * fields[:, 12]).mean() == pytest.approx(np.exp(-2), abs=0.06)
+
+
+@pytest.fixture
+def candidate(folded):
+    voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 2])
+    spec = spec_at(folded, voxel, 300)
+    return Candidate(folded, spec, grow(folded, spec), LesionPrior(), Limits())
+
+
+def with_mask(candidate, mask, **more):
+    hit = np.argwhere(mask)
+    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(hit.min(0), hit.max(0), strict=True))
+    return replace(candidate, grown=replace(candidate.grown, mask=mask, box=box), **more)
+
+
+def test_every_rejection_test_can_refuse(candidate):
+    assert first_failure(candidate) is None
+    host = candidate.host
+    two = np.zeros(host.grid.shape, dtype=bool)
+    two[20:22, 30, 30] = two[40:42, 30, 30] = True
+    refusals = {
+        "R1_one_component": with_mask(candidate, two),
+        "R2_ribbon_fraction": with_mask(candidate, host.tissue == Tissue.WHITE_MATTER),
+        "R3_tissue_share": with_mask(candidate, host.tissue == Tissue.CSF),
+        "R4_one_hemisphere": with_mask(candidate, host.tissue == Tissue.CORTEX),
+        "R5_volume": replace(candidate, spec=replace(candidate.spec, size_vox=301)),
+        "R9_no_overlap": replace(candidate, host=replace(host, lesion=candidate.grown.mask)),
+        "R10_in_view": replace(candidate, limits=Limits(margin_vox=31)),
+    }
+    assert set(refusals) == set(TESTS)
+    for name, case in refusals.items():
+        assert not TESTS[name](case), name
+
+
+def test_holes_are_refused(candidate):
+    shell = np.zeros(candidate.host.grid.shape, dtype=bool)
+    shell[10:15, 10:15, 10:15] = True
+    assert TESTS["R1_one_component"](with_mask(candidate, shell))
+    shell[11:14, 11:14, 11:14] = False
+    assert not TESTS["R1_one_component"](with_mask(candidate, shell))
+
+
+def test_give_up_names_host_and_worst_test():
+    error = give_up("sub-7", 3.2, Counter({"R2_ribbon_fraction": 4, "R5_volume": 1}), 5)
+    assert isinstance(error, CohortError)
+    assert "sub-7" in str(error)
+    assert "R2_ribbon_fraction refused 4" in str(error)
+
+
+def test_spec_round_trip_and_bad_specs(candidate):
+    spec = replace(candidate.spec, growth=Growth(roughness=0.25), centre_mni_mm=(1.0, 2.0, 3.0))
+    assert LesionSpec.from_json(spec.to_json()) == spec
+    with pytest.raises(SettingsError, match="unknown keys"):
+        LesionSpec.from_json(spec.to_json().replace('"side"', '"wide"'))
+    with pytest.raises(SettingsError):
+        LesionSpec.from_json("[]")
+    with pytest.raises(SettingsError, match="kind"):
+        replace(spec, kind="tumour")
+    with pytest.raises(SettingsError, match="roughness"):
+        Growth(roughness=-1)
+    with pytest.raises(SettingsError, match="limits"):
+        Limits(tries=0)
