@@ -1,8 +1,9 @@
 """Real scans through index, prepare, detect, evaluate and flag; skipped where they are absent.
 
-Two skull-stripped multiple-sclerosis patients with consensus masks (openms) stand in for patients,
-two raw thick-slice pairs with skull (openms-raw) for controls. MS lesions are no evidence about FCD;
-what is tested is that real images survive the chain with their geometry and intensities intact.
+Two skull-stripped multiple-sclerosis patients with consensus masks (openms) stand in for
+patients, two raw thick-slice pairs with skull (openms-raw) for controls. MS lesions are no
+evidence about FCD; what is tested is that real images survive the chain with their geometry and
+intensities intact.
 """
 
 import json
@@ -88,9 +89,7 @@ def test_aligned_pairs_stay_aligned(prepared):
 
 def itk_affine(path):
     """RAS matrix of an ITK text transform, which maps points of the fixed to the moving image."""
-    lines = dict(
-        line.split(": ", 1) for line in path.read_text().splitlines() if line.startswith(("Pa", "Fi"))
-    )  # fmt: skip
+    lines = dict(line.split(": ", 1) for line in path.read_text().splitlines() if ": " in line)
     values = np.array(lines["Parameters"].split(), dtype=float)
     centre = np.array(lines["FixedParameters"].split(), dtype=float)
     lps = np.eye(4)

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -100,7 +100,7 @@ class Run:
         """Whether an item (a subject's sub-folder, say) was finished earlier."""
         return (self.folder / name).exists()
 
-    def item(self, name: str) -> Iterator[Path] | Any:
+    def item(self, name: str) -> AbstractContextManager[Path]:
         """Context manager: a scratch folder that becomes ``folder/name`` when its block ends."""
         return item_folder(self.folder, name)
 

@@ -23,6 +23,8 @@ COLUMNS = (
     "spect", "pet", "invasive_EEG", "op", "age_op", "histopathology", "1year_outcome",
     "latest_outcome", "time_follow-up", "hemisphere", "lobe", "split",
 )  # fmt: skip
+# In turn within a group; neighbours lie at different sites, so the order mixes two sites.
+_SPLITS = ("train", "train", "test", "val", "train", "train", "val", "test")
 TRUTH_COLUMNS = (
     "participant_id", "type", "lobe", "side", "volume_ml", "drawn_ml", "contrast_sd",
     "flair_change_sd", "flair_ring_z", "t1w_change_sd", "t1w_ring_z", "centre_mm", "tail",
@@ -169,10 +171,16 @@ def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], end: str) -> 
     return stream.getvalue()
 
 
-def write_dataset(folder: Path, specs: Sequence[SubjectSpec]) -> None:
+def write_dataset(folder: Path, specs: Sequence[SubjectSpec], split: bool) -> None:
     """Write what describes the whole folder; the subjects' own folders are there already."""
+    people = [participant(spec) for spec in specs]
+    if split:
+        for group in ("fcd", "hc"):
+            members = [row for row in people if row["group"] == group]
+            for place, row in enumerate(members):
+                row["split"] = _SPLITS[place % len(_SPLITS)]
     # ds004199 has a byte-order mark and Windows line ends; readers must cope with both.
-    table = _table(COLUMNS, [participant(spec) for spec in specs], "\r\n")
+    table = _table(COLUMNS, people, "\r\n")
     (folder / "participants.tsv").write_bytes(table.encode("utf-8-sig"))
     ages = {str(n): f"{max(1, 5 * n - 4) if n > 1 else 0}-{5 * n} years" for n in range(1, 14)}
     _json(

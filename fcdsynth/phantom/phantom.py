@@ -33,6 +33,7 @@ def phantom(
     annotator_sd_mm: float = 1.2,
     shift_share: float = 0.15,
     confounded: bool = False,
+    split: bool = False,
 ) -> Path:
     """Write a BIDS folder of simulated patients with FCD and of controls, truth beside it.
 
@@ -59,6 +60,8 @@ def phantom(
         shift_share: Share of outlines that are shifted by 2 to 4 mm on top.
         confounded: All controls at the first site while patients come from every site, as in
             ds004199 where one scanner saw patients alone.
+        split: Fill the split column: of every four patients and of every four controls, two
+            train, one validates and one tests. Left empty otherwise.
 
     Returns:
         The BIDS folder.
@@ -96,7 +99,7 @@ def phantom(
         "patients": patients, "controls": controls, "sites": sites, "seed": seed,
         "anatomies": anatomies, "spacing": spacing, "difficulty": difficulty,
         "contrast_sd": [low, high], "annotator_sd_mm": annotator_sd_mm,
-        "shift_share": shift_share, "confounded": confounded,
+        "shift_share": shift_share, "confounded": confounded, "split": split,
     }  # fmt: skip
     run = Run(out, "phantom", settings, [folder] if folder else [], seed)
     if run.complete:
@@ -106,7 +109,7 @@ def phantom(
         todo.sort(key=lambda spec: spec.anatomy)  # each label map is read once in a row
         work = functools.partial(_one, run.folder, folder, spacing, seed)
         map_items(work, todo, "simulating subjects", workers)
-        bids.write_dataset(run.folder, specs)
+        bids.write_dataset(run.folder, specs, split)
     return run.out
 
 

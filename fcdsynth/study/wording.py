@@ -82,7 +82,7 @@ def site_rows(results: Results) -> list[dict[str, Any]]:
         for arm in results.arms:
             for name in ("subject_sensitivity", "specificity"):
                 shown = cell(results.reports[arm.name].figure(name, scope=scope), True)
-                cells.append(f"{shown['text']} ({shown['detail'].partition(';')[0]})")
+                cells.append(shown | {"detail": shown["detail"].partition(";")[0]})
         rows.append({"name": scope.replace("=", " "), "cells": cells})
     return rows
 

@@ -18,7 +18,6 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.warnings import PossibleUserWarning
 
-from fcdsynth.core.cohort import TABLE as COHORT_TABLE
 from fcdsynth.core.errors import FcdsynthError, RunError, SettingsError
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split
@@ -61,6 +60,8 @@ def _quiet() -> Iterator[None]:
             warnings.filterwarnings("ignore", category=DeprecationWarning, module="pytorch_light")
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
             warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`")
+            # A fit without validation subjects is allowed.
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists")
             # Lightning 2.6 on torch 2.13.
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec")
@@ -142,9 +143,7 @@ def _parse(verb: str, words: Sequence[str]) -> Any:
 def _fit(cli: Any, config: dict[str, Any], out: Path, every: int) -> Path:
     data: CohortData = cli.datamodule
     cohort = data.cohort  # a clear error before anything is written
-    table = Path(data.cohort_path)
-    table = table if table.suffix == ".csv" else table / COHORT_TABLE
-    run = Run(out, "fit", config, [table], data.seed)
+    run = Run(out, "fit", config, data.files(), data.seed)
     if run.complete:
         return out
     first = rank_zero_only.rank == 0

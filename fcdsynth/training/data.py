@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.leakage import check_leakage
@@ -18,6 +19,7 @@ from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.volume import read_volume
 
 Arrays = dict[str, np.ndarray]
+_READ_KEYS = ("t1w", "flair", "lesion", "region", "brain", "tissue", "depth", "soft")
 _LABEL_KEYS = ("lesion", "brain", "tissue", "region")
 
 
@@ -112,6 +114,7 @@ class CohortData(pl.LightningDataModule, ABC):
         self.steps_per_epoch = steps_per_epoch
         self.workers = workers
         self.seed = 0
+        self.reads: tuple[str, ...] = _READ_KEYS
         self.batches_done = 0
         self._cohort: Cohort | None = None
         self._train: Dataset[Any] | None = None
@@ -135,6 +138,14 @@ class CohortData(pl.LightningDataModule, ABC):
                 )  # fmt: skip
             self._cohort = cohort
         return self._cohort
+
+    def files(self) -> list[Path]:
+        """The table and every file of `reads` of the training and validation subjects."""
+        table = self.cohort.folder / TABLE
+        given = Path(self.cohort_path)
+        used = (s for s in self.cohort.subjects if s.split in (Split.TRAIN, Split.VAL))
+        paths = [self.cohort.path(s, key) for s in used for key in self.reads if s.has(key)]
+        return [given if given.suffix == ".csv" else table, *dict.fromkeys(paths)]
 
     @property
     def rank_and_world(self) -> tuple[int, int]:

@@ -68,6 +68,13 @@ def test_names_and_tables_are_those_of_ds004199(made, shared_data):
     assert not list(made.rglob(".scratch-*"))
 
 
+def test_the_split_column_is_filled_where_asked_for(made, tmp_path):
+    out = phantom(str(tmp_path / "b"), patients=4, controls=0, spacing=4.0, split=True)
+    table = (out / "participants.tsv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(table.splitlines(), delimiter="\t"))
+    assert [row["split"] for row in rows] == ["train", "train", "test", "val"]
+
+
 def test_images_are_whole_numbers_and_brains_are_brain_sized(made):
     for subject in ("sub-00001", "sub-00002", "sub-00003"):
         files = paths(made, subject)

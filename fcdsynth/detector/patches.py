@@ -1,0 +1,176 @@
+"""Patches: what is cut from which subject, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from fcdsynth.core.errors import CohortError
+from fcdsynth.core.subject import Origin, Subject
+from fcdsynth.detector.augment import Augment, Patch, padded
+from fcdsynth.detector.inputs import standardise
+
+KINDS = ("real", "synthetic", "control")
+
+
+def kind_of(subject: Subject) -> str:
+    """Which weight a subject falls under: ``real`` or ``synthetic`` patient, or ``control``."""
+    if not subject.is_patient:
+        return "control"
+    return "synthetic" if subject.origin is Origin.SYNTHETIC else "real"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedSubject:
+    """A subject in memory.
+
+    Args:
+        id: Subject id.
+        kind: One of `KINDS`.
+        image: Prepared intensities, float16, (channel, x, y, z).
+        lesion: Lesion mask, uint8, (x, y, z).
+        focus: Voxels to centre patches on, (n, 3): the lesion's, or in a synthetic control those
+            of the region that was redrawn as healthy.
+        brain: Voxels of the brain, a fixed sample of at most 20 000, (n, 3).
+    """
+
+    id: str
+    kind: str
+    image: NDArray[np.float16]
+    lesion: NDArray[np.uint8]
+    focus: NDArray[np.int16]
+    brain: NDArray[np.int16]
+
+
+def cut(array: NDArray[Any], centre: NDArray[Any], size: Patch) -> NDArray[Any]:
+    """Cut a box around a voxel, moved to lie inside the volume, zero where it cannot.
+
+    Args:
+        array: (channel, x, y, z).
+        centre: Voxel index, shape (3,).
+        size: Box size in voxels.
+
+    Returns:
+        (channel, *size), a copy.
+    """
+    box = np.zeros((array.shape[0], *size), dtype=array.dtype)
+    source, target = [], []
+    for c, n, s in zip(centre, array.shape[1:], size, strict=True):
+        start = (n - s) // 2 if n < s else int(np.clip(int(c) - s // 2, 0, n - s))
+        first, last = max(start, 0), min(start + s, n)
+        source.append(slice(first, last))
+        target.append(slice(first - start, last - start))
+    box[(slice(None), *target)] = array[(slice(None), *source)]
+    return box
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How patches are drawn; see `fcdsynth.detector.data.DetectorData`.
+
+    Args:
+        seed: Seed of the run.
+        patch_size: Voxels.
+        weights: Of the kinds, in the order of `KINDS`.
+        lesion_share: Share of patches on the lesion or the redrawn region.
+        augment: Strength of the random changes.
+        flair_dropout: Share of patches whose FLAIR is blanked.
+    """
+
+    seed: int
+    patch_size: Patch
+    weights: tuple[float, float, float]
+    lesion_share: float
+    augment: float
+    flair_dropout: float
+
+
+class RandomPatches(Dataset[Any]):
+    """Patches drawn at random; draw ``index`` depends on nothing but seed and index.
+
+    Args:
+        subjects: Training subjects in memory.
+        settings: How patches are drawn.
+
+    Raises:
+        CohortError: If no patient can be drawn.
+    """
+
+    def __init__(self, subjects: Sequence[LoadedSubject], settings: PatchSettings) -> None:
+        self.by_kind = {k: [s for s in subjects if s.kind == k] for k in KINDS}
+        weights = [
+            w if self.by_kind[k] else 0.0 for k, w in zip(KINDS, settings.weights, strict=True)
+        ]
+        if sum(weights[:2]) == 0:
+            raise CohortError(
+                "training subjects", "no patient in training whose weight is above 0",
+                "at least one", "Change the splits, or data.real_weight and data.synthetic_weight.",
+            )  # fmt: skip
+        self.shares = np.asarray(weights) / sum(weights)
+        self.settings = settings
+        self.augment = None
+        if settings.augment > 0:
+            self.augment = Augment(settings.patch_size, settings.augment)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, index])
+        kind = KINDS[int(rng.choice(3, p=self.shares))]
+        subject = self.by_kind[kind][int(rng.integers(len(self.by_kind[kind])))]
+        focused = len(subject.focus) > 0 and rng.random() < settings.lesion_share
+        voxels = subject.focus if focused else subject.brain
+        # The lesion lies anywhere in the inner half of the patch, not always at its centre.
+        shift = rng.uniform(-0.25, 0.25, 3) * np.asarray(settings.patch_size)
+        centre = np.rint(voxels[int(rng.integers(len(voxels)))] + shift)
+        drop = len(subject.image) == 2 and rng.random() < settings.flair_dropout
+        size = padded(settings.patch_size) if self.augment else settings.patch_size
+        image = cut(subject.image, centre, size).astype(np.float32)
+        label = cut(subject.lesion[None], centre, size)
+        if self.augment:
+            image, label = self.augment(image, label, int(rng.integers(2**31)))
+        if drop:
+            image[1] = 0
+        return {
+            "image": torch.from_numpy(standardise(image)),
+            "lesion": torch.from_numpy(label),
+            "subject": subject.id,
+        }
+
+
+class FixedPatches(Dataset[Any]):
+    """The same patches every time: on the lesions of patients and at random places in everyone.
+
+    Args:
+        subjects: Held-out subjects in memory.
+        settings: Size and seed of the patches.
+        per_subject: Patches of each subject; in patients every other one is on the lesion.
+    """
+
+    def __init__(
+        self, subjects: Sequence[LoadedSubject], settings: PatchSettings, per_subject: int = 4
+    ) -> None:
+        self.size = settings.patch_size
+        self.places: list[tuple[LoadedSubject, NDArray[Any]]] = []
+        for number, subject in enumerate(subjects):
+            rng = np.random.default_rng([settings.seed, number])
+            for turn in range(per_subject):
+                voxels = subject.focus if turn % 2 == 0 and len(subject.focus) else subject.brain
+                self.places.append((subject, voxels[int(rng.integers(len(voxels)))]))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        subject, centre = self.places[index]
+        image = cut(subject.image, centre, self.size).astype(np.float32)
+        return {
+            "image": torch.from_numpy(standardise(image)),
+            "lesion": torch.from_numpy(cut(subject.lesion[None], centre, self.size)),
+            "subject": subject.id,
+        }

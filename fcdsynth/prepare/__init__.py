@@ -1,0 +1,1 @@
+"""From raw scans to one grid: BIDS reading, registration, brain mask, tissue, intensity."""

@@ -1,0 +1,117 @@
+"""What the generator is told: label channels, blanked context, and the seam that joins the two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fcdsynth.core.tissue import Tissue
+
+TISSUES = len(Tissue)
+LESION, SOFT, REGION = TISSUES, TISSUES + 1, TISSUES + 2
+LABELS = TISSUES + 3
+BLANK = 0.0
+Batch = Mapping[str, Any]
+
+
+def to_network(prepared: Tensor) -> Tensor:
+    """Prepared intensities in [0, 1] to the network's [-1, 1]."""
+    return prepared * 2 - 1
+
+
+def to_prepared(image: Tensor) -> Tensor:
+    """The network's [-1, 1] to prepared intensities in [0, 1]."""
+    return (image + 1) / 2
+
+
+def label_channels(tissue: Tensor, lesion: Tensor, soft: Tensor, region: Tensor) -> Tensor:
+    """Stack the label channels.
+
+    Args:
+        tissue: Integer labels of `fcdsynth.core.tissue.Tissue`, shape (batch, x, y, z).
+        lesion: Lesion mask in {0, 1}, same shape.
+        soft: Soft lesion map in [0, 1], same shape.
+        region: Voxels to be redrawn in {0, 1}, same shape.
+
+    Returns:
+        Float channels, shape (batch, `LABELS`, x, y, z): one-hot tissues, lesion, soft, region.
+    """
+    one_hot = F.one_hot(tissue.long(), TISSUES).movedim(-1, 1).float()
+    extra = torch.stack([lesion.float(), soft.float(), region.float()], 1)
+    return torch.cat([one_hot, extra], 1)
+
+
+def blanked(image: Tensor, labels: Tensor) -> Tensor:
+    """Set the region to `BLANK` in an image of shape (batch, contrast, x, y, z) in [-1, 1]."""
+    region = labels[:, REGION : REGION + 1]
+    return image * (1 - region) + BLANK * region
+
+
+def conditions(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Target in [-1, 1], label channels, and the target with the region blanked."""
+    target = to_network(batch["target"].float())
+    labels = label_channels(batch["tissue"], batch["lesion"], batch["soft"], batch["region"])
+    return target, labels, blanked(target, labels)
+
+
+def _softened(channels: Tensor) -> Tensor:
+    # Hard labels hide partial volume: (1, 4, 1) / 6 along each axis gives a border two thirds
+    # of its own tissue. The crop's border repeats itself.
+    for axis in (2, 3, 4):
+        last = channels.shape[axis] - 1
+        before = torch.cat([channels.narrow(axis, 0, 1), channels.narrow(axis, 0, last)], axis)
+        after = torch.cat([channels.narrow(axis, 1, last), channels.narrow(axis, last, 1)], axis)
+        channels = (before + 4 * channels + after) / 6
+    return channels
+
+
+def tissue_means(context: Tensor, labels: Tensor) -> Tensor:
+    """Paint every voxel with the mean of its tissue outside the region, borders softened.
+
+    The plainest style code per tissue (the idea of region-wise style, Zhu et al. 2020, CVPR):
+    a first guess of the redrawn region in this subject's own grey values. A tissue that the
+    crop shows only inside the region takes the mean of all tissue in the crop.
+
+    Args:
+        context: Images with the region blanked, shape (batch, contrast, x, y, z), in [-1, 1].
+        labels: Shape (batch, `LABELS`, x, y, z).
+
+    Returns:
+        Shape (batch, contrast, x, y, z), in [-1, 1].
+    """
+    tissues = labels[:, :TISSUES]
+    seen = tissues * (1 - labels[:, REGION : REGION + 1])
+    counts = seen.flatten(2).sum(2)
+    sums = torch.einsum("bkn,bcn->bkc", seen.flatten(2), context.flatten(2))
+    inside = counts.clone()
+    inside[:, Tissue.BACKGROUND] = 0
+    overall = (sums * (inside > 0)[..., None]).sum(1) / inside.sum(1).clamp_min(1)[:, None]
+    means = sums / counts.clamp_min(1)[..., None]
+    means = torch.where((counts > 0)[..., None], means, overall[:, None])
+    return torch.einsum("bkxyz,bkc->bcxyz", _softened(tissues), means)
+
+
+def seam_weight(region: Tensor, feather_vox: int) -> Tensor:
+    """Weight of the redrawn image: 0 outside the region, 1 deep inside, rising in between.
+
+    Args:
+        region: In {0, 1}, shape (batch, 1, x, y, z).
+        feather_vox: Number of voxel layers over which the weight rises to 1.
+    """
+    weight = torch.zeros_like(region)
+    layer = region
+    for _ in range(feather_vox + 1):
+        weight = weight + layer
+        # One layer off: what touches the outside goes; the crop's own border does not count.
+        layer = 1 - F.max_pool3d(1 - layer, 3, stride=1, padding=1)
+    return weight / (feather_vox + 1)
+
+
+def joined(image: Tensor, original: Tensor, region: Tensor, feather_vox: int) -> Tensor:
+    """Redrawn image inside the region, the original outside, joined over a feathered seam."""
+    weight = seam_weight(region, feather_vox)
+    return original + weight * (image - original)

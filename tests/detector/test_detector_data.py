@@ -1,0 +1,176 @@
+"""Patches: what is drawn, how often, and that a draw repeats."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from phantom import prepared_cohort, tiny_grid, tiny_head
+
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.errors import CohortError, GeometryError
+from fcdsynth.core.subject import Origin, Split
+from fcdsynth.core.volume import Volume, write_volume
+from fcdsynth.detector.augment import Augment, padded
+from fcdsynth.detector.data import DetectorData
+from fcdsynth.detector.inputs import standardise
+from fcdsynth.detector.patches import cut
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Two patients, a synthetic one, a control, and a synthetic control with a region."""
+    made = prepared_cohort(tmp_path / "cohort", patients=3, controls=2)
+    region = np.zeros((24, 24, 24), bool)
+    region[15:18, 8:11, 14:17] = True
+    write_volume(made.folder / "region.nii.gz", Volume(region, tiny_grid()))
+    rows = [replace(s, split=Split.TRAIN) for s in made.subjects]
+    rows[2] = replace(rows[2], origin=Origin.SYNTHETIC)
+    rows[4] = replace(
+        rows[4], origin=Origin.SYNTHETIC, files={**rows[4].files, "region": "region.nii.gz"}
+    )
+    made = Cohort(made.folder, tuple(rows))
+    made.write()
+    return made
+
+
+def with_rows(cohort, *rows):
+    by_id = {s.id: s for s in cohort.subjects} | {r.id: r for r in rows}
+    changed = Cohort(cohort.folder, tuple(by_id.values()))
+    changed.write()
+    return changed
+
+
+def data_of(cohort, **settings):
+    settings = {"patch_size": (16, 16, 16), "augment": 0.0} | settings
+    return DetectorData(str(cohort.folder), **settings)
+
+
+def training_set(cohort, **settings):
+    data = data_of(cohort, **settings)
+    return data.make_dataset(data.cohort, training=True)
+
+
+def test_cut_by_hand():
+    array = np.arange(5 * 4 * 3).reshape(1, 5, 4, 3)
+    box = cut(array, np.array([0, 2, 1]), (3, 2, 5))
+    # Axis 0 moved inside (0 to 2), axis 1 from 1 to 2, axis 2 padded by one on both sides.
+    assert np.array_equal(box[0, :, :, 1:4], array[0, 0:3, 1:3, :])
+    assert box[0, :, :, 0].max() == box[0, :, :, 4].max() == 0
+
+
+def test_a_draw_depends_on_seed_and_index_alone(cohort):
+    one, other = (training_set(cohort, augment=1.0) for _ in range(2))
+    for index in (3, 1_000_003, 3):
+        a, b = one[index], other[index]
+        assert a["subject"] == b["subject"]
+        assert torch.equal(a["image"], b["image"])
+        assert torch.equal(a["lesion"], b["lesion"])
+    assert not torch.equal(one[3]["image"], one[4]["image"])
+
+
+def test_kinds_come_in_the_ratio_of_their_weights(cohort):
+    patches = training_set(cohort, real_weight=2, synthetic_weight=1, control_weight=1)
+    counts = Counter(patches[i]["subject"] for i in range(400))
+    real = counts["sub-00001"] + counts["sub-00002"]
+    # Binomial with n 400 and p 1/2 or 1/4: five standard deviations are 50 and 43.
+    assert abs(real - 200) < 50
+    assert abs(counts["sub-00003"] - 100) < 43
+    assert abs(counts["sub-00004"] + counts["sub-00005"] - 100) < 43
+
+
+def test_a_kind_that_is_not_there_drops_out(cohort):
+    patients = cohort.select(lambda s: s.id in ("sub-00001", "sub-00003"))
+    patches = data_of(cohort, synthetic_weight=3.0).make_dataset(patients, training=True)
+    assert patches.shares.tolist() == [0.25, 0.75, 0.0]
+
+
+def test_lesions_are_oversampled(cohort):
+    patients = {"control_weight": 0.0, "synthetic_weight": 0.0}
+    always = training_set(cohort, lesion_share=1.0, **patients)
+    assert all(always[i]["lesion"].any() for i in range(30))
+    never = training_set(cohort, lesion_share=0.0, patch_size=(8, 8, 8), **patients)
+    assert sum(bool(never[i]["lesion"].any()) for i in range(30)) < 20
+
+
+def test_synthetic_controls_are_shown_where_they_were_redrawn(cohort):
+    data = data_of(cohort)
+    loaded = data.load(cohort, cohort["sub-00005"])
+    assert loaded.kind == "control"
+    assert loaded.lesion.sum() == 0
+    assert loaded.focus.min(0).tolist() == [15, 8, 14]
+    assert loaded.focus.max(0).tolist() == [17, 10, 16]
+    assert len(data.load(cohort, cohort["sub-00004"]).focus) == 0
+
+
+def test_validation_patches_are_fixed_and_half_on_the_lesion(cohort):
+    data = data_of(cohort)
+    fixed = data.make_dataset(cohort, training=False)
+    assert len(fixed) == 20
+    assert fixed[0]["lesion"].any()
+    assert torch.equal(fixed[7]["image"], fixed[7]["image"])
+
+
+def test_augmentation_moves_image_and_label_together():
+    head = tiny_head(tiny_grid(), 0, (34.0, 20.0, 12.0))
+    label = head["lesion"][None].astype(np.uint8)
+    image = np.repeat(0.2 + 0.6 * label.astype(np.float32), 2, axis=0)
+    assert padded((16, 16, 16)) == (20, 20, 20)
+    centre = np.argwhere(head["lesion"]).mean(0)
+    patch_image, patch_label = (cut(a, centre, (20, 20, 20)) for a in (image, label))
+    seen = set()
+    for seed in range(12):
+        moved, mask = Augment((16, 16, 16))(patch_image, patch_label, seed)
+        assert moved.shape == (2, 16, 16, 16)
+        assert mask.shape == (1, 16, 16, 16)
+        inside, outside = moved[0][mask[0] > 0], moved[0][(mask[0] == 0) & (moved[0] > 0)]
+        assert inside.mean() > outside.mean() + 0.25
+        seen.add(mask.tobytes())
+    assert len(seen) > 3
+
+
+def test_no_strength_changes_nothing_but_the_size():
+    image = np.random.default_rng(0).uniform(0.2, 0.8, (2, 20, 20, 20)).astype(np.float32)
+    image[:, :4] = 0
+    label = (image[:1] > 0.7).astype(np.uint8)
+    moved, mask = Augment((16, 16, 16), 0.0)(image, label, 5)
+    assert np.allclose(moved, image[:, 2:18, 2:18, 2:18], atol=1e-5)
+    assert np.array_equal(mask, label[:, 2:18, 2:18, 2:18])
+
+
+def test_standardise_keeps_the_outside_at_zero():
+    assert standardise(np.float32([0, 0.5, 0.7, 0.01])).tolist() == pytest.approx([0, 0, 2, -4.9])
+
+
+def test_flair_dropout_blanks_and_accepts_its_absence(cohort):
+    first = cohort["sub-00001"]
+    bare = replace(first, files={k: v for k, v in first.files.items() if k != "flair"})
+    changed = with_rows(cohort, bare)
+    with pytest.raises(CohortError, match=r"sub-00001: found no flair; .*flair_dropout"):
+        training_set(changed)
+    patches = training_set(changed, flair_dropout=0.5)
+    blank = [not p["image"][1].any() for p in map(patches.__getitem__, range(40))]
+    assert 10 < sum(blank) < 40
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda s: replace(s, files={k: v for k, v in s.files.items() if k != "lesion"}),
+         CohortError, "a patient without any lesion voxel"),
+        (lambda s: replace(s, group="control"), CohortError, "a control with a lesion mask"),
+        (lambda s: replace(s, files={**s.files, "t1w": "absent.nii.gz"}), CohortError, "absent"),
+    ],
+)  # fmt: skip
+def test_bad_subjects_are_named(cohort, change, error, text):
+    data = data_of(cohort)
+    with pytest.raises(error, match=text):
+        data.load(cohort, change(cohort["sub-00001"]))
+
+
+def test_mixed_voxel_sizes_are_refused(cohort):
+    other = tiny_grid(spacing_mm=5.0)
+    write_volume(cohort.path(cohort["sub-00002"], "t1w"), Volume(np.zeros(other.shape), other))
+    with pytest.raises(GeometryError, match=r"sub-00002: found voxels of \(5.0, 5.0, 5.0\) mm"):
+        _ = data_of(cohort).spacing_mm

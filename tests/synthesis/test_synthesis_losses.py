@@ -1,0 +1,85 @@
+"""Each loss against a value worked out by hand."""
+
+import pytest
+import torch
+
+from fcdsynth.synthesis import losses
+
+
+def scores(value):
+    return [[torch.zeros(1, 1, 2, 2, 2), torch.full((1, 1, 2, 2, 2), value, requires_grad=True)]]
+
+
+EVERYWHERE = torch.ones(1, 1, 4, 4, 4)
+
+
+def test_hinge_gradient_is_alive_where_the_discriminator_wins():
+    # D4: MONAI's "hinge" has gradient exactly 0 at -10.
+    judged = scores(-10.0)
+    loss = losses.hinge_generator(judged, EVERYWHERE)
+    loss.backward()
+    assert loss.item() == pytest.approx(10)
+    torch.testing.assert_close(judged[0][-1].grad, torch.full((1, 1, 2, 2, 2), -1 / 8))
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "expected"), [(2.0, -2.0, 0.0), (0.0, 0.0, 2.0), (-1.0, 0.5, 3.5)]
+)
+def test_hinge_of_the_discriminator(real, fake, expected):
+    loss = losses.hinge_discriminator(scores(real), scores(fake), EVERYWHERE)
+    assert loss.item() == pytest.approx(expected)
+
+
+def test_only_patches_that_touch_the_region_count():
+    region = torch.zeros(1, 1, 4, 4, 4)
+    region[..., 0, 0, 0] = 1
+    judged = torch.zeros(1, 1, 2, 2, 2)
+    judged[..., 0, 0, 0] = 3
+    assert losses.hinge_generator([[judged]], region).item() == pytest.approx(-3)
+    assert losses.hinge_generator([[judged]], EVERYWHERE).item() == pytest.approx(-3 / 8)
+
+
+def test_feature_matching_leaves_out_the_scores():
+    real = [[torch.ones(1, 2, 2, 2, 2), torch.full((1, 1, 2, 2, 2), 5.0)]]
+    fake = [[torch.zeros(1, 2, 2, 2, 2), torch.full((1, 1, 2, 2, 2), -5.0)]]
+    assert losses.feature_matching(real, fake, EVERYWHERE).item() == pytest.approx(1)
+
+
+def test_l1_inside_and_outside():
+    fake = torch.zeros(1, 2, 2, 1, 1)
+    real = torch.tensor([1.0, 3.0]).reshape(1, 1, 2, 1, 1).expand_as(fake)
+    region = torch.tensor([1.0, 1.0]).reshape(1, 1, 2, 1, 1)
+    lesion = torch.tensor([0.0, 1.0]).reshape(1, 1, 2, 1, 1)
+    # (1 * 1 + 3 * (1 + 4)) / (1 + 5)
+    assert losses.inside_l1(fake, real, region, lesion, 4).item() == pytest.approx(16 / 6)
+    assert losses.outside_l1(fake, real, lesion).item() == pytest.approx(1)
+
+
+def test_kl_is_zero_at_the_prior_and_counts_lesions_only():
+    mean, log_variance = torch.zeros(2, 3), torch.zeros(2, 3)
+    assert losses.kl_divergence(mean, log_variance, torch.ones(2)).item() == 0
+    mean[0] = 2.0
+    assert losses.kl_divergence(mean, log_variance, torch.tensor([1.0, 0.0])).item() == 6
+    assert losses.kl_divergence(mean, log_variance, torch.zeros(2)).item() == 0
+
+
+def test_lesion_contrast_does_not_mind_a_shift_of_the_whole_image():
+    lesion = torch.zeros(1, 1, 4, 4, 4)
+    lesion[..., :2, :, :] = 1
+    ring = 1 - lesion
+    real = 0.5 * lesion.repeat(1, 2, 1, 1, 1)
+    assert losses.lesion_contrast(real + 0.3, real, lesion, ring).item() == pytest.approx(
+        0, abs=1e-6
+    )
+    assert losses.lesion_contrast(0 * real, real, lesion, ring).item() == pytest.approx(0.5)
+    assert losses.lesion_contrast(0 * real, real, 0 * lesion, ring).item() == 0
+
+
+def test_texture_tells_grain_from_smooth():
+    torch.manual_seed(0)
+    region = torch.ones(1, 1, 12, 12, 12)
+    real = torch.randn(1, 2, 12, 12, 12)
+    other = torch.randn(1, 2, 12, 12, 12)
+    smooth = losses.texture(0 * real, real, region)
+    alike = losses.texture(other, real, region)
+    assert alike < 0.1 * smooth

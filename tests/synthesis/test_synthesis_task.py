@@ -1,0 +1,135 @@
+"""The training step: gradients, own counter, schedule, moving average, and that it learns."""
+
+import pytest
+import torch
+from phantom import prepared_cohort
+from torch.utils.data import default_collate
+
+from fcdsynth.core.errors import RunError, SettingsError
+from fcdsynth.core.subject import Split
+from fcdsynth.synthesis import losses
+from fcdsynth.synthesis.conditions import LESION, REGION, conditions, joined
+from fcdsynth.synthesis.data import SynthesisData
+from fcdsynth.synthesis.task import SynthesisTask
+
+SMALL = {
+    "channels": [8, 6, 4],
+    "hidden": 6,
+    "style": 4,
+    "lesion_style": 2,
+    "discriminator_channels": 4,
+    "discriminator_layers": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory):
+    """One lesional and one healthy patch."""
+    folder = tmp_path_factory.mktemp("tiny")
+    splits = {"sub-00001": Split.TRAIN, "sub-00002": Split.TRAIN}
+    prepared_cohort(folder, 1, 1, splits=splits)
+    data = SynthesisData(str(folder), crop=16, margin_mm=8.0)
+    dataset = data.make_dataset(data.cohort, training=False)
+    return default_collate([dataset[0], dataset[1]])
+
+
+def generator_loss(task, batch):
+    target, labels, context = conditions(batch)
+    mean, log_variance = task.generator.encode_lesion(target, context, labels)
+    noise = task.generator.draw_noise(2, (16, 16, 16))
+    smooth, fake = task.generator(context, labels, mean * batch["lesional"][:, None], noise)
+    terms = losses.reconstruction(smooth, fake, target, labels, 4.0)
+    return terms, losses.kl_divergence(mean, log_variance, batch["lesional"])
+
+
+def test_gradients_reach_every_parameter(batch):
+    task = SynthesisTask(**SMALL)
+    terms, kl = generator_loss(task, batch)
+    (sum(terms.values()) + kl).backward()
+    dead = [n for n, p in task.generator.named_parameters() if not p.grad.abs().sum() > 0]
+    assert not dead
+    target, labels, _ = conditions(batch)
+    real = task.discriminator(target, labels)
+    fake = task.discriminator(-target, labels)
+    losses.hinge_discriminator(real, fake, labels[:, REGION : REGION + 1]).backward()
+    dead = [n for n, p in task.discriminator.named_parameters() if not p.grad.abs().sum() > 0]
+    # A bias before instance normalisation shifts what is then centred.
+    assert not [n for n in dead if not n.endswith("bias")]
+
+
+def test_overfitting_one_patch_halves_its_error(batch):
+    torch.manual_seed(0)
+    task = SynthesisTask(**SMALL)
+    optimiser = torch.optim.Adam(task.generator.parameters(), 5e-3)
+    errors = []
+    for _ in range(60):
+        terms, _ = generator_loss(task, batch)
+        errors.append(terms["inside"].item())
+        optimiser.zero_grad()
+        (terms["inside"] + terms["texture"]).backward()
+        optimiser.step()
+    assert sum(errors[-5:]) / 5 < errors[0] / 2
+
+
+def test_the_lesion_label_decides_inside_and_nothing_outside_the_seam(batch):
+    task = SynthesisTask(**SMALL)
+    torch.nn.init.normal_(task.generator.last.weight, std=0.3)
+    target, labels, context = conditions(batch)
+    region = labels[:, REGION : REGION + 1]
+    bare = labels.clone()
+    bare[:, LESION : LESION + 2] = 0
+    code = torch.ones(2, 2)
+    with torch.no_grad():
+        images = [
+            joined(task.generator(context, k, code)[0], target, region, 1) for k in (labels, bare)
+        ]
+    change = (images[0] - images[1]).abs()
+    assert change[0][:, labels[0, LESION] > 0].mean() > 1e-3
+    for image in images:
+        outside = (region == 0).expand_as(image)
+        assert torch.equal(image[outside], target[outside])
+    assert torch.equal(images[0][1], images[1][1])  # the healthy patch has no lesion label
+
+
+def test_the_adversarial_weight_waits_and_rises():
+    task = SynthesisTask(**SMALL, adversarial=2.0, adversarial_from=10, adversarial_ramp=4)
+    seen = []
+    for step in (0, 9, 10, 11, 13, 50):
+        task.steps.fill_(step)
+        seen.append(task.adversarial_weight())
+    assert seen == [0, 0, 0.5, 1.0, 2.0, 2.0]
+
+
+def test_the_average_follows_fast_at_first_and_holds_no_gradient():
+    task = SynthesisTask(**SMALL)
+    one = torch.tensor(1.0)
+    assert task._averaged(torch.tensor(0.0), one, 1).item() == pytest.approx(1 - 2 / 11)
+    assert task._averaged(torch.tensor(0.0), one, 10**6).item() == pytest.approx(0.001, abs=1e-6)
+    assert not any(p.requires_grad for p in task.average.parameters())
+    assert any(k.startswith("average.module.") for k in task.state_dict())
+
+
+def test_a_step_that_is_not_finite_stops_with_its_name(batch):
+    task = SynthesisTask(**SMALL)
+    optimiser = torch.optim.Adam(task.generator.parameters())
+    before = [p.clone() for p in task.generator.parameters()]
+    task.manual_backward = lambda loss: loss.backward()
+    loss = sum(p.sum() for p in task.generator.parameters()) * float("nan")
+    with pytest.raises(RunError, match="synthesis/train/total at step 0"):
+        task._step(optimiser, task.generator, loss, "total")
+    assert all(torch.equal(a, b) for a, b in zip(before, task.generator.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden", 0),
+        ("channels", []),
+        ("kl", -1.0),
+        ("average_decay", 1.0),
+        ("generator_rate", 0.0),
+    ],
+)
+def test_settings_out_of_range(key, value):
+    with pytest.raises(SettingsError, match=f"model.{key}"):
+        SynthesisTask(**SMALL | {key: value})
