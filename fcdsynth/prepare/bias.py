@@ -10,8 +10,8 @@ from fcdsynth.core.resample import resample, resample_mask
 from fcdsynth.core.volume import Volume
 from fcdsynth.prepare.itk import from_itk, to_itk
 
-_WORKING_MM = 4.0
-_ITERATIONS = (40, 30, 20)
+_WORKING_MM = 6.0
+_ITERATIONS = (25, 20, 10)
 
 
 def correct_bias(volume: Volume, brain: Volume) -> Volume:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from fcdsynth.core.resample import resample, resample_mask
 from fcdsynth.core.volume import Volume, canonical
 from fcdsynth.measure.components import label_components
 
+_LOG = logging.getLogger(__name__)
 PLAUSIBLE_ML = (700.0, 2200.0)
 _REMEDY = (
     "Look at the T1w image; give a mask as derivatives/**/sub-ID_desc-brain_mask.nii.gz and index "
@@ -69,16 +71,25 @@ def is_stripped(volume: Volume) -> bool:
     return bool((faces == 0).mean() > 0.995 and (array == 0).mean() > 0.35)
 
 
-def check_brain(mask: Volume, subject: str) -> float:
+def check_brain(mask: Volume, subject: str, given: bool) -> float:
     """Volume of a brain mask in ml.
 
+    Args:
+        mask: Brain mask.
+        subject: Who it is, for messages.
+        given: Whether the user gave it: then an odd volume is warned of and not refused.
+
     Raises:
-        CohortError: If it is outside 0.7 to 2.2 litres.
+        CohortError: If it is empty, or found by us and outside 0.7 to 2.2 litres.
     """
     volume_ml = float(mask.array.sum() * mask.grid.voxel_ml)
     low, high = PLAUSIBLE_ML
-    if not low <= volume_ml <= high:
-        raise CohortError(
-            subject, f"a brain mask of {volume_ml:.0f} ml", f"{low:.0f} to {high:.0f} ml", _REMEDY
-        )
-    return volume_ml
+    if low <= volume_ml <= high:
+        return volume_ml
+    if given and volume_ml > 0:
+        _LOG.warning("%s: the brain mask holds %.0f ml; brains hold %.0f to %.0f ml",
+                     subject, volume_ml, low, high)  # fmt: skip
+        return volume_ml
+    raise CohortError(
+        subject, f"a brain mask of {volume_ml:.0f} ml", f"{low:.0f} to {high:.0f} ml", _REMEDY
+    )

@@ -136,7 +136,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
 
     t1w = read_volume(job.sources["t1w"])
     native_brain, how = _find_brain(job, t1w)
-    brain_ml = brains.check_brain(native_brain, subject)
+    brain_ml = brains.check_brain(native_brain, subject, how != "deepbet")
     grid = _prepared_grid(native_brain, job.spacing_mm)
     brain = resample_mask(native_brain, grid)
     t1w_even = correct_bias(_moved(t1w, grid), brain)

@@ -146,6 +146,7 @@ def reconstruction(
     return {
         "inside": inside_l1(smooth, target, region, lesion, boost),
         "outside": outside_l1(smooth, target, region),
-        "texture": texture(fake, target, region),
+        # The lesion is a small part of its region: on its own, or its grain is left to chance.
+        "texture": texture(fake, target, region) + texture(fake, target, lesion),
         "contrast": lesion_contrast(smooth, target, lesion, ring),
     }
