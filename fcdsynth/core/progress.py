@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -32,12 +33,23 @@ def track(items: Sequence[Item], what: str) -> Iterable[Item]:
         yield from bar.track(items, description=what)
 
 
-def _one_thread() -> None:
-    # A worker owns one core: thread pools inside it would only fight its neighbours.
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let processes that are started inside the block use one core each.
+
+    Thread pools inside a worker would only fight its neighbours; children inherit the
+    environment at their start.
+    """
+    before = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                  "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"):  # fmt: skip
         os.environ[name] = "1"
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def map_items(
@@ -59,23 +71,14 @@ def map_items(
         return [work(item) for item in track(items, what)]
     context = multiprocessing.get_context("spawn")
     results: dict[int, Result] = {}
-    before = dict(os.environ)
-    _one_thread()  # children inherit the environment at their start
-    try:
-        with (
-            _bar() as bar,
-            ProcessPoolExecutor(workers, mp_context=context) as pool,
-        ):
-            task = bar.add_task(what, total=len(items))
-            futures = {pool.submit(work, item): index for index, item in enumerate(items)}
-            try:
-                for future in as_completed(futures):
-                    results[futures[future]] = future.result()
-                    bar.advance(task)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with one_thread_each(), _bar() as bar, ProcessPoolExecutor(workers, mp_context=context) as pool:
+        task = bar.add_task(what, total=len(items))
+        futures = {pool.submit(work, item): index for index, item in enumerate(items)}
+        try:
+            for future in as_completed(futures):
+                results[futures[future]] = future.result()
+                bar.advance(task)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return [results[index] for index in range(len(items))]

@@ -45,9 +45,9 @@ class Audit:
         """What a report should say about it."""
         p = "" if self.p_value is None else f" (p = {self.p_value:.2g})"
         return (
-            f"{self.name} predicts the group{p}: {self.patients_apart:.0%} of patients have a value "
-            f"that no control has, {self.controls_apart:.0%} of controls one that no patient has; "
-            f"a rule on {self.name} alone reaches sensitivity + specificity - 1 = "
+            f"{self.name} predicts the group{p}: {self.patients_apart:.0%} of patients have a "
+            f"value that no control has, {self.controls_apart:.0%} of controls have one that no "
+            f"patient has; a rule on {self.name} alone reaches sensitivity + specificity - 1 = "
             f"{self.youden:.2f}. Sensitivity and specificity may rest on it."
         )
 

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample, resample_mask
 from fcdsynth.core.volume import Volume
-from fcdsynth.prepare.itk import from_itk, to_itk
+from fcdsynth.prepare.itk import from_itk, one_thread, to_itk
 
 _WORKING_MM = 6.0
 _ITERATIONS = (25, 20, 10)
@@ -29,12 +29,12 @@ def correct_bias(volume: Volume, brain: Volume) -> Volume:
     grid = Grid.covering(corners.min(axis=0), corners.max(axis=0) + 1e-3, spacing)
     small = resample(volume, grid)
     inside = resample_mask(brain, grid)
-    filter_ = sitk.N4BiasFieldCorrectionImageFilter()
-    filter_.SetNumberOfThreads(1)  # sums in another order would give another result
-    filter_.SetMaximumNumberOfIterations(_ITERATIONS)
     floor = max(float(np.median(small.array[inside.array])) * 1e-3, 1e-6)
-    filter_.Execute(to_itk(Volume(np.maximum(small.array, floor), grid)), to_itk(inside))
-    log_field = from_itk(filter_.GetLogBiasFieldAsImage(to_itk(small)))
+    with one_thread():
+        filter_ = sitk.N4BiasFieldCorrectionImageFilter()
+        filter_.SetMaximumNumberOfIterations(_ITERATIONS)
+        filter_.Execute(to_itk(Volume(np.maximum(small.array, floor), grid)), to_itk(inside))
+        log_field = from_itk(filter_.GetLogBiasFieldAsImage(to_itk(small)))
     # Beyond the coarse grid's last centre the field is carried on, not cut to zero.
     field = np.exp(_carried(log_field, volume.grid))
     corrected = volume.array / field

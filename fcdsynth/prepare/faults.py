@@ -18,7 +18,7 @@ def show_faults(faults: Sequence[FcdsynthError], folder: str) -> None:
     console = Console(stderr=True)
     if not console.is_terminal:
         console = Console(stderr=True, width=_WIDTH)
-    table = Table(title=f"{len(faults)} faults in {folder}", box=box.SIMPLE_HEAD,
+    table = Table(title=f"{_count(faults)} in {folder}", box=box.SIMPLE_HEAD,
                   title_justify="left")  # fmt: skip
     for name in ("subject", "found", "expected", "remedy"):
         table.add_column(name, overflow="fold")
@@ -26,6 +26,10 @@ def show_faults(faults: Sequence[FcdsynthError], folder: str) -> None:
         table.add_row(*(_plain(t) for t in (fault.subject, fault.found, fault.expected,
                                             fault.remedy)))  # fmt: skip
     console.print(table)
+
+
+def _count(faults: Sequence[FcdsynthError]) -> str:
+    return "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
 
 
 def _plain(text: str) -> str:
@@ -44,8 +48,7 @@ def raise_faults(faults: Sequence[FcdsynthError], folder: str) -> None:
     show_faults(faults, folder)
     names = sorted({fault.subject for fault in faults})
     some = ", ".join(names[:5]) + (" and others" if len(names) > 5 else "")
-    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     raise CohortError(
-        folder, f"{count} ({some})", "a folder without faults",
+        folder, f"{_count(faults)} ({some})", "a folder without faults",
         "Mend what the table above lists and index again; nothing was written.",
     )  # fmt: skip

@@ -71,7 +71,7 @@ def _announced_bytes(path: Path) -> int | None:
             start = int(struct.unpack_from(f"{order}q", head, 168)[0])
         else:
             continue
-        return start + prod(dim[1 : dim[0] + 1]) * bits // 8
+        return int(start + prod(dim[1 : dim[0] + 1]) * bits // 8)
     return None
 
 

@@ -5,6 +5,10 @@ SimpleITK's world is LPS+, ours is RAS+: x and y change their sign. Its arrays a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +19,17 @@ from fcdsynth.core.volume import Volume, canonical
 
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SHEAR_TOLERANCE = 1e-4
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let ITK use one thread: sums in another order would give another result."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def _without_shear(volume: Volume) -> Volume:
@@ -72,15 +87,12 @@ def matrix_of(transform: sitk.Transform) -> NDArray[np.float64]:
     return np.asarray(_FLIP @ matrix @ _FLIP)
 
 
-def _fill(
-    transform: sitk.Transform, matrix: NDArray[np.float64], centre_mm: ArrayLike
-) -> sitk.Transform:
+def _fill(transform: Any, matrix: NDArray[np.float64], centre_mm: ArrayLike) -> Any:
+    """Set centre, matrix and translation of a linear transform (matrix in LPS)."""
     centre = np.asarray(centre_mm, dtype=float) * [-1.0, -1.0, 1.0]
     linear, offset = matrix[:3, :3], matrix[:3, 3]
     transform.SetCenter(centre.tolist())
-    transform.SetMatrix(linear.ravel().tolist(), 1e-6) if isinstance(
-        transform, sitk.Euler3DTransform
-    ) else transform.SetMatrix(linear.ravel().tolist())
+    transform.SetMatrix(linear.ravel().tolist())
     transform.SetTranslation((offset + linear @ centre - centre).tolist())
     return transform
 

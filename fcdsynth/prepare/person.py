@@ -28,7 +28,7 @@ from fcdsynth.prepare.tissue import classify
 MARGIN_MM = 8.0
 MULTIPLE = 8
 _NEAR_MM = 8.0
-_DIGITS = 6
+_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def _cover(brain: Volume, flair: Grid, to_flair: NDArray[np.float64]) -> float:
     return float(inside.mean())
 
 
-def _rounded(matrix: NDArray[np.float64] | None) -> list[list[float]] | None:
-    return None if matrix is None else np.round(matrix, _DIGITS + 3).tolist()
+def _rounded(matrix: NDArray[Any] | None) -> list[list[float]] | None:
+    return None if matrix is None else np.round(matrix, _DIGITS).tolist()
 
 
 def prepare_one(job: Job) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from fcdsynth.core.errors import CohortError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample, resample_mask
 from fcdsynth.core.volume import Volume
-from fcdsynth.prepare.itk import affine_of, matrix_of, rigid_of, to_itk
+from fcdsynth.prepare.itk import affine_of, matrix_of, one_thread, rigid_of, to_itk
 
 _LEVELS_MM = (8.0, 4.0, 2.0)
-_SAMPLES = 60_000
+_SAMPLES = 30_000
 _TILT_DEG = 20.0
 _REFINED_STARTS = 3
 _SEED = 20_24
@@ -37,8 +37,8 @@ class Match:
     information: float
 
 
-def _box(volume: Volume, spacing_mm: float) -> Volume:
-    """The volume on an upright isotropic grid over its own field of view."""
+def _upright(volume: Volume, spacing_mm: float) -> Volume:
+    """The volume on an axis-aligned isotropic grid over its own field of view."""
     corners = volume.grid.corners_mm()
     grid = Grid.covering(corners.min(axis=0), corners.max(axis=0) + 1e-3, spacing_mm)
     return resample(volume, grid)
@@ -48,14 +48,8 @@ def pyramid(volume: Volume, levels_mm: Sequence[float]) -> list[Volume]:
     """Copies of a volume at growing fineness, none finer than its own mean spacing."""
     own = float(np.prod(volume.grid.spacing_mm) ** (1 / 3))
     wanted = [max(level, 0.95 * own) for level in levels_mm]
-    finest = _box(volume, wanted[-1])
-    return [finest if mm == wanted[-1] else resample(finest, _box_grid(finest, mm))
-            for mm in wanted]  # fmt: skip
-
-
-def _box_grid(volume: Volume, spacing_mm: float) -> Grid:
-    corners = volume.grid.corners_mm()
-    return Grid.covering(corners.min(axis=0), corners.max(axis=0) + 1e-3, spacing_mm)
+    finest = _upright(volume, wanted[-1])
+    return [*(_upright(finest, mm) for mm in wanted[:-1]), finest]
 
 
 def _centre(volume: Volume) -> NDArray[np.float64]:
@@ -65,7 +59,7 @@ def _centre(volume: Volume) -> NDArray[np.float64]:
     index = np.stack(np.nonzero(weights), -1)
     weight = weights[weights > 0]
     if not len(weight):
-        return volume.grid.corners_mm().mean(axis=0)
+        return np.asarray(volume.grid.corners_mm().mean(axis=0))
     return volume.grid.to_mm((index * weight[:, None]).sum(axis=0) / weight.sum())
 
 
@@ -86,56 +80,70 @@ def starts(fixed: Volume, moving: Volume, scale: float = 1.0) -> list[NDArray[np
     return [_turned(tilt, centre, shift, scale) for shift, tilt in product(shifts, tilts)]
 
 
-def _method(fixed: Volume, mask: Volume | None) -> sitk.ImageRegistrationMethod:
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # sums in another order would give another result
-    method.SetMetricAsMattesMutualInformation(32)
-    method.SetInterpolator(sitk.sitkLinear)
-    n_voxels = int(np.prod(fixed.grid.shape))
-    if mask is not None:
-        method.SetMetricFixedMask(to_itk(mask))
-    if n_voxels > _SAMPLES:
-        method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentage(_SAMPLES / n_voxels, _SEED)
-    return method
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """One step of the pyramid as ITK wants it."""
 
+    fixed: sitk.Image
+    moving: sitk.Image
+    mask: sitk.Image | None
+    centre_mm: NDArray[np.float64]
+    spacing_mm: float
+    share: float
 
-def _climb(fixed: Volume, moving: Volume, mask: Volume | None, start: NDArray[np.float64],
-           affine: bool, along_gradient: bool) -> tuple[float, NDArray[np.float64]]:  # fmt: skip
-    centre = _centre(fixed if mask is None else mask)
-    transform = (affine_of if affine else rigid_of)(start, centre)
-    method = _method(fixed, mask)
-    if along_gradient:
-        step = max(fixed.grid.spacing_mm) / 4
-        method.SetOptimizerAsRegularStepGradientDescent(step, 1e-3, 60, 0.6, 1e-8)
-    else:
-        # From afar the gradient of the sampled metric points anywhere; line searches do not mind.
-        method.SetOptimizerAsPowell(10, 50, 1.0, 1e-3, 1e-4)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetInitialTransform(transform, inPlace=True)
-    try:
-        method.Execute(to_itk(fixed), to_itk(moving))
-    except RuntimeError:  # ITK: all samples map outside the moving image
-        return -np.inf, start
-    return -float(method.GetMetricValue()), matrix_of(transform)
+    @classmethod
+    def of(cls, fixed: Volume, moving: Volume, mask: Volume | None) -> _Level:
+        inside = None if mask is None else resample_mask(mask, fixed.grid)
+        n_voxels = int(np.prod(fixed.grid.shape))
+        return cls(
+            to_itk(fixed),
+            to_itk(moving),
+            None if inside is None else to_itk(inside),
+            _centre(fixed if inside is None else inside),
+            max(fixed.grid.spacing_mm),
+            min(1.0, _SAMPLES / n_voxels),
+        )
 
+    def method(self) -> sitk.ImageRegistrationMethod:
+        method = sitk.ImageRegistrationMethod()
+        method.SetMetricAsMattesMutualInformation(32)
+        method.SetInterpolator(sitk.sitkLinear)
+        if self.mask is not None:
+            method.SetMetricFixedMask(self.mask)
+        if self.share < 1:
+            method.SetMetricSamplingStrategy(method.RANDOM)
+            method.SetMetricSamplingPercentage(self.share, _SEED)
+        return method
 
-def information(fixed: Volume, moving: Volume, matrix: NDArray[np.float64],
-                mask: Volume | None = None) -> float:  # fmt: skip
-    """Mattes mutual information of two volumes under a matrix (fixed world to moving world)."""
-    method = _method(fixed, mask)
-    method.SetInitialTransform(affine_of(matrix))
-    try:
-        return -float(method.MetricEvaluate(to_itk(fixed), to_itk(moving)))
-    except RuntimeError:
-        return -np.inf
+    def information(self, matrix: NDArray[np.float64]) -> float:
+        """Mutual information under a matrix, minus infinity where nothing overlaps."""
+        method = self.method()
+        method.SetInitialTransform(affine_of(matrix))
+        try:
+            return -float(method.MetricEvaluate(self.fixed, self.moving))
+        except RuntimeError:  # ITK: all samples map outside the moving image
+            return -np.inf
 
-
-def _modes(affine: bool, level: int) -> tuple[tuple[bool, bool], ...]:
-    """Climbs at a finer level, each as (affine or rigid, along the gradient or line by line)."""
-    if level == 1:
-        return ((False, False), (True, True)) if affine else ((False, False),)
-    return ((affine, True),)
+    def climb(
+        self, start: NDArray[np.float64], affine: bool, along_gradient: bool
+    ) -> tuple[float, NDArray[np.float64]]:
+        """Improve a matrix, as a rigid or an affine transform."""
+        transform = (affine_of if affine else rigid_of)(start, self.centre_mm)
+        method = self.method()
+        if along_gradient:
+            method.SetOptimizerAsRegularStepGradientDescent(
+                self.spacing_mm / 4, 1e-3, 60, 0.6, 1e-8
+            )
+        else:
+            # From afar the sampled metric's gradient points anywhere; line searches do not mind.
+            method.SetOptimizerAsPowell(10, 50, 1.0, 1e-3, 1e-4)
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetInitialTransform(transform, inPlace=True)
+        try:
+            method.Execute(self.fixed, self.moving)
+        except RuntimeError:  # as in information
+            return -np.inf, start
+        return -float(method.GetMetricValue()), matrix_of(transform)
 
 
 def register(
@@ -149,8 +157,9 @@ def register(
 ) -> Match:
     """Register two volumes of one head (rigid) or of two heads (affine).
 
-    Mutual information after Mattes et al. (IEEE Trans Med Imaging 2003). All starts are scored at the
-    coarsest level, the best few are climbed there, the winner is refined level by level.
+    Mutual information after Mattes et al. (IEEE Trans Med Imaging 2003). All starts are scored at
+    the coarsest level, the best few are climbed there line by line, the winner is refined
+    level by level.
 
     Args:
         fixed: Fixed volume.
@@ -166,23 +175,23 @@ def register(
     """
     fixed_levels = pyramid(fixed, levels_mm)
     moving_levels = pyramid(moving, levels_mm)
-    masks = [None if mask is None else resample_mask(mask, level.grid) for level in fixed_levels]
-    coarse = (fixed_levels[0], moving_levels[0])
-    scored = [(information(*coarse, start, masks[0]), number, start)
-              for number, start in enumerate(starts(*coarse, scale))]  # fmt: skip
-    scored.sort(key=lambda item: (-item[0], item[1]))
-    climbed = [_climb(*coarse, masks[0], start, False, along_gradient=False)
-               for _, _, start in scored[:_REFINED_STARTS]]  # fmt: skip
-    best, matrix = max(climbed, key=lambda item: item[0])
-    if not np.isfinite(best):
-        raise CohortError(
-            subject, "two images that do not overlap from any start", "scans of one head",
-            "Look at both images; their headers may place them in different worlds.",
-        )  # fmt: skip
-    for level in range(1, len(fixed_levels)):
-        images = (fixed_levels[level], moving_levels[level], masks[level])
-        for mode, gradient in _modes(affine, level):
-            before = information(images[0], images[1], matrix, images[2])
-            value, refined = _climb(*images, matrix, mode, gradient)
-            best, matrix = max((before, matrix), (value, refined), key=lambda item: item[0])
+    levels = [_Level.of(f, m, mask) for f, m in zip(fixed_levels, moving_levels, strict=True)]
+    with one_thread():
+        first = levels[0]
+        tried = starts(fixed_levels[0], moving_levels[0], scale)
+        values = [first.information(start) for start in tried]
+        order = np.argsort(values, kind="stable")[::-1][:_REFINED_STARTS]
+        climbed = [first.climb(tried[i], affine=False, along_gradient=False) for i in order]
+        best, matrix = max(climbed, key=lambda item: item[0])
+        if not np.isfinite(best):
+            raise CohortError(
+                subject, "two images that do not overlap from any start", "scans of one head",
+                "Look at both images; their headers may place them in different worlds.",
+            )  # fmt: skip
+        for number, level in enumerate(levels[1:], start=1):
+            before = level.information(matrix)
+            # A rigid search goes line by line once more; its last steps, and affine ones, follow
+            # the gradient.
+            refined = level.climb(matrix, affine, along_gradient=affine or number > 1)
+            best, matrix = max((before, matrix), refined, key=lambda item: item[0])
     return Match(matrix, best)

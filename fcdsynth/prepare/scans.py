@@ -75,9 +75,10 @@ def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) 
             _check_mask(scans, key, layout.id)
     if layout.flair is not None and "flair" in grids:
         sidecar = read_json(sidecar_of(layout.flair))
-        thick = max(grids["flair"].spacing_mm) > _THICK_MM
+        spacing = grids["flair"].spacing_mm
+        thick = max(spacing) > _THICK_MM and max(spacing) > 1.5 * min(spacing)
         if thick or sidecar.get("MRAcquisitionType") == "2D":
-            size = " x ".join(f"{mm:.2g}" for mm in grids["flair"].spacing_mm)
+            size = " x ".join(f"{mm:.2g}" for mm in spacing)
             scans.notes.append(f"two-dimensional FLAIR, voxels of {size} mm")
     return scans
 

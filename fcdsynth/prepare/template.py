@@ -89,7 +89,7 @@ def place(t1w: Volume, brain: Volume, subject: str) -> Placement:
         target, stripped, near, affine=True, scale=(own_ml / target_ml) ** (1 / 3),
         levels_mm=(8.0, 4.0), subject=subject,
     )  # fmt: skip
-    matrix = np.linalg.inv(match.matrix)
+    matrix = np.asarray(np.linalg.inv(match.matrix), dtype=np.float64)
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
     coarse = _coarse(brain)
     dice = _dice(coarse, target_brain, matrix)

@@ -1,14 +1,11 @@
-"""The chain: every arm from prepared subjects to an evaluation, step by step, resumable."""
+"""The chain: every arm from prepared subjects to an evaluation, as jobs of resumable steps."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
+from typing import Literal
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.leakage import check_leakage
@@ -50,6 +47,11 @@ class Step:
     kind: str
     label: str
     work: Callable[[], object]
+
+    @property
+    def name(self) -> str:
+        """Kind and label; unique in a study."""
+        return f"{self.kind}: {self.label}"
 
 
 def fold_cohort(folder: StudyFolder, plan: Plan, arm: Arm, fold: int) -> Path:
@@ -111,44 +113,41 @@ def _synthetic(
     )
 
 
-def arm_steps(folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm) -> Iterator[Step]:
-    """Steps of one arm: per fold its training set and detector, then detect and evaluate."""
+def fold_steps(
+    folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm, fold: int
+) -> Iterator[Step]:
+    """Steps of one fold of an arm: its training set, then its detector."""
+    where = folder.fold(arm, fold)
+    name = f"{arm.name} fold {fold}"
+    yield Step("table", name, lambda: fold_cohort(folder, plan, arm, fold))
+    if arm.synthetic:
+        yield from _synthetic(folder, plan, recipe, arm, fold)
+    yield Step("join", name, lambda: training_table(folder, plan, arm, fold))
+    run = folder.detectors(arm) / f"fold-{fold}"
+    seed = recipe.seed * 1000 + fold
+    yield Step(
+        "fit detector",
+        name,
+        lambda: _fit(recipe.detector, recipe, where / "training", run, seed),
+    )
+
+
+def evaluation_steps(folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm) -> Iterator[Step]:
+    """Steps that test the ensemble of an arm's folds."""
     from fcdsynth.detector.detect import detect
     from fcdsynth.evaluation.evaluate import evaluate
 
-    for fold in range(plan.folds):
-        where = folder.fold(arm, fold)
-        name = f"{arm.name} fold {fold}"
-        yield Step("table", name, lambda fold=fold: fold_cohort(folder, plan, arm, fold))  # type: ignore[misc]
-        if arm.synthetic:
-            yield from _synthetic(folder, plan, recipe, arm, fold)
-        yield Step("table", name, lambda fold=fold: training_table(folder, plan, arm, fold))  # type: ignore[misc]
-        yield Step(
-            "fit detector",
-            name,
-            lambda where=where, fold=fold: _fit(  # type: ignore[misc]
-                recipe.detector,
-                recipe,
-                where / "training",
-                folder.detectors(arm) / f"fold-{fold}",
-                recipe.seed * 1000 + fold,
-            ),
-        )
+    cohort, found = str(folder.test_cohort), str(folder.detections(arm))
     yield Step(
         "detect",
         f"{arm.name} test subjects",
-        lambda: detect(
-            str(folder.detectors(arm)), str(folder.test_cohort), str(folder.detections(arm))
-        ),
+        lambda: detect(str(folder.detectors(arm)), cohort, found),
     )
     yield Step(
         "evaluate",
         arm.name,
         lambda: evaluate(
-            str(folder.detections(arm)),
-            str(folder.test_cohort),
-            str(folder.evaluation(arm)),
-            rule=plan.rule,
+            found, cohort, str(folder.evaluation(arm)), rule=plan.rule, seed=recipe.seed
         ),
     )
 
@@ -158,11 +157,11 @@ def flag_steps(folder: StudyFolder, plan: Plan, arm: Arm) -> Iterator[Step]:
     from fcdsynth.detector.detect import detect
     from fcdsynth.relabel.flag import flag
 
-    real = folder.arm(arm) / "training-subjects"
+    real, maps = folder.training_subjects(arm), str(folder.out_of_fold(arm))
 
     def table() -> None:
         patients, controls = plan.training(arm)
-        names = {name: Split.VAL for name in (*patients, *controls)}
+        names = dict.fromkeys((*patients, *controls), Split.VAL)
         cohort = Cohort.read(folder.prepared).with_splits(names)
         cohort.select(lambda subject: subject.id in names).write(real)
 
@@ -170,49 +169,52 @@ def flag_steps(folder: StudyFolder, plan: Plan, arm: Arm) -> Iterator[Step]:
     yield Step(
         "detect",
         f"{arm.name} out of fold",
-        lambda: detect(
-            str(folder.detectors(arm)),
-            str(real),
-            str(folder.out_of_fold(arm)),
-            split="all",
-            out_of_fold=True,
-        ),
+        lambda: detect(str(folder.detectors(arm)), str(real), maps, split="all", out_of_fold=True),
     )
-    yield Step("flag", arm.name, lambda: flag(str(real), str(folder.out_of_fold(arm)),
-                                              str(folder.flags)))  # fmt: skip
+    yield Step("flag", arm.name, lambda: flag(str(real), maps, str(folder.flags)))
 
 
-def run_steps(steps: Sequence[Step], timings_path: Path) -> None:
-    """Run steps in order, saying what is done and about how long is left.
-
-    The time left is the mean duration of finished steps of the same kind, summed over the
-    steps to come; kinds that have not run yet are named instead of guessed.
+@dataclass(frozen=True)
+class Job:
+    """Steps that belong to one process, as data that can be sent to it.
 
     Args:
-        steps: The steps.
-        timings_path: JSON of seconds per step; a step's first, real run is kept.
+        root: The study's folder.
+        plan: Who tests and who trains.
+        recipe: How the networks are trained.
+        arm: The arm.
+        part: ``fold`` trains, ``test`` evaluates, ``flag`` looks at training masks.
+        fold: Which fold, for ``fold``.
     """
-    console = Console(stderr=True)
-    timings: dict[str, float] = {}
-    if timings_path.is_file():
-        timings = json.loads(timings_path.read_text())
-    for place, step in enumerate(steps):
-        left = _left(steps[place:], timings)
-        console.print(f"[{place + 1}/{len(steps)}] {step.kind}: {step.label}{left}", markup=False)
-        start = time.monotonic()
-        step.work()
-        timings.setdefault(f"{step.kind}: {step.label}", round(time.monotonic() - start, 2))
-        partial = timings_path.with_suffix(".partial")
-        partial.write_text(json.dumps(timings, indent=2) + "\n")
-        partial.replace(timings_path)
+
+    root: Path
+    plan: Plan
+    recipe: Recipe
+    arm: Arm
+    part: Literal["fold", "test", "flag"]
+    fold: int = 0
+
+    @property
+    def name(self) -> str:
+        """Name in messages and of the job's log."""
+        return f"{self.arm.name}-{self.part}" + (f"-{self.fold}" if self.part == "fold" else "")
+
+    def steps(self) -> list[Step]:
+        """The steps, in order."""
+        folder = StudyFolder(self.root)
+        if self.part == "fold":
+            return list(fold_steps(folder, self.plan, self.recipe, self.arm, self.fold))
+        if self.part == "test":
+            return list(evaluation_steps(folder, self.plan, self.recipe, self.arm))
+        return list(flag_steps(folder, self.plan, self.arm))
 
 
-def _left(steps: Sequence[Step], timings: dict[str, float]) -> str:
-    known: dict[str, list[float]] = {}
-    for label, seconds in timings.items():
-        known.setdefault(label.partition(": ")[0], []).append(seconds)
-    todo = [step for step in steps if f"{step.kind}: {step.label}" not in timings]
-    minutes = sum(sum(known[s.kind]) / len(known[s.kind]) for s in todo if s.kind in known) / 60
-    unknown = sorted({step.kind for step in todo if step.kind not in known})
-    text = f"   (about {minutes:.0f} min left" if minutes >= 1 else "   (under a minute left"
-    return text + (f", and not timed yet: {', '.join(unknown)})" if unknown else ")")
+def plan_jobs(root: Path, plan: Plan, recipe: Recipe, arms: Sequence[Arm]) -> list[list[Job]]:
+    """All jobs of a study in waves; the jobs of a wave do not need each other."""
+    trained = [
+        Job(root, plan, recipe, arm, "fold", fold) for arm in arms for fold in range(plan.folds)
+    ]
+    tested = [Job(root, plan, recipe, arm, "test") for arm in arms]
+    # Most real subjects give most masks to look at.
+    largest = max(arms, key=lambda arm: (arm.real, -arm.synthetic))
+    return [trained, [*tested, Job(root, plan, recipe, largest, "flag")]]

@@ -62,6 +62,14 @@ class StudyFolder:
         """The arm's detections in its own training subjects, each by models without it."""
         return self.arm(arm) / "out-of-fold"
 
+    def training_subjects(self, arm: Arm) -> Path:
+        """Table of the arm's real training subjects."""
+        return self.arm(arm) / "training-subjects"
+
+    def log(self, job: str) -> Path:
+        """What a job printed when several ran side by side."""
+        return self.root / "logs" / f"{job}.log"
+
     @property
     def flags(self) -> Path:
         """Suspicious masks among the training subjects."""

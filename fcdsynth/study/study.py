@@ -12,7 +12,8 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.run import write_provenance
 from fcdsynth.core.subject import Split
-from fcdsynth.study.chain import Recipe, Step, arm_steps, flag_steps, run_steps
+from fcdsynth.study.chain import Recipe, Step, plan_jobs
+from fcdsynth.study.launch import Timings, run_jobs, run_steps
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import make_plan
 from fcdsynth.study.settings import DEFAULT_ARMS, Arm, check_arms, find_config
@@ -33,6 +34,7 @@ def study(
     synthesis: str = "synthesis/insert.yaml",
     machine: str = "machine/gpu.yaml",
     workers: int = 2,
+    side_by_side: int = 1,
     seed: int = 0,
 ) -> Path:
     """Compare training arms on a BIDS folder, from the raw scans to one report.
@@ -61,6 +63,7 @@ def study(
         synthesis: Config of the generator, a path or a shipped name.
         machine: Config with the trainer section for this machine, a path or a shipped name.
         workers: Processes for per-subject work.
+        side_by_side: Trainings at a time, each a process on one core (or sharing the GPU).
         seed: Seed of the choice of subjects and of all training.
 
     Returns:
@@ -92,10 +95,7 @@ def study(
     plan.lock(folder.plan)
     prepared.with_splits(dict.fromkeys(plan.test, Split.TEST)).write(folder.test_cohort)
 
-    steps = [step for arm in arms for step in arm_steps(folder, plan, recipe, arm)]
-    # Most real subjects give most out-of-fold masks to look at.
-    steps += flag_steps(folder, plan, max(arms, key=lambda arm: (arm.real, -arm.synthetic)))
-    run_steps(steps, folder.timings)
+    run_jobs(folder, plan_jobs(folder.root, plan, recipe, arms), side_by_side)
 
     from fcdsynth.study.report import write_report
 
@@ -140,4 +140,5 @@ def _prepare(folder: StudyFolder, bids: str, spacing: float, brain_mask: str, wo
             brain_mask=brain_mask,
         )  # fmt: skip
 
-    run_steps([Step("index", "cohort", read), Step("prepare", "cohort", make)], folder.timings)
+    steps = [Step("index", "cohort", read), Step("prepare", "cohort", make)]
+    run_steps(steps, Timings(folder.timings))

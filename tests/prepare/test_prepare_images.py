@@ -73,7 +73,7 @@ def test_tissue_classes_on_three_known_intensities():
 def test_tissue_needs_contrast():
     grid = tiny_grid(size=8)
     flat = Volume(np.ones(grid.shape, np.float32), grid)
-    with pytest.raises(CohortError, match="sub-1.*single intensity"):
+    with pytest.raises(CohortError, match=r"sub-1.*single intensity"):
         classify(flat, Volume(np.ones(grid.shape, bool), grid), "sub-1")
 
 

@@ -35,7 +35,9 @@ def test_flair_finds_t1w_on_24_voxel_heads(orientation):
     head, other = tiny_head(fixed_grid, 3), tiny_head(moving_grid, 3)
     world = world_matrix([8, -6, 10], [6, -9, 5])
     match = register(
-        Volume(head["t1w"], fixed_grid), moved_header(Volume(other["flair"], moving_grid), world)
+        Volume(head["t1w"], fixed_grid),
+        moved_header(Volume(other["flair"], moving_grid), world),
+        Volume(head["brain"], fixed_grid),
     )
     assert worst_error_mm(match.matrix, world) < 4.5  # three quarters of a voxel
     assert match.information > 0
@@ -56,22 +58,12 @@ def test_a_large_displacement_is_found():
 def test_the_result_is_repeatable():
     grid = tiny_grid()
     head = tiny_head(grid, 2)
-    pair = Volume(head["t1w"], grid), moved_header(
-        Volume(head["flair"], grid), world_matrix([5, 0, 0], [0, 4, 0])
+    pair = (
+        Volume(head["t1w"], grid),
+        moved_header(Volume(head["flair"], grid), world_matrix([5, 0, 0], [0, 4, 0])),
     )
     first, second = register(*pair), register(*pair)
     np.testing.assert_array_equal(first.matrix, second.matrix)
-
-
-def test_an_affine_difference_in_size_is_found():
-    grid = tiny_grid(size=32, spacing_mm=4.0)
-    head = tiny_head(grid, 1)
-    world = world_matrix([3, -4, 5], [5, 3, -4]) @ np.diag([1.15, 0.95, 1.05, 1])
-    match = register(
-        Volume(head["t1w"], grid), moved_header(Volume(head["t1w"], grid), world),
-        affine=True, levels_mm=(8.0, 4.0),
-    )  # fmt: skip
-    assert worst_error_mm(match.matrix, world) < 4.0
 
 
 def test_no_overlap_is_an_error_that_names_the_subject():
