@@ -18,7 +18,7 @@ from fcdsynth.core.volume import Volume
 from fcdsynth.prepare.itk import affine_of, matrix_of, one_thread, rigid_of, to_itk
 
 _LEVELS_MM = (8.0, 4.0, 2.0)
-_SAMPLES = 30_000
+_SAMPLES = 60_000
 _TILT_DEG = 20.0
 _REFINED_STARTS = 3
 _SEED = 20_24

@@ -41,6 +41,7 @@ class Panel:
         centre_mm: The slice goes through this point, RAS+ mm.
         outlines: Masks or probability maps by name, drawn at one half (see ``levels``).
         levels: Where another level than one half is to be drawn, by name.
+        window: Intensities shown as black and as white; the volume's own when None.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Panel:
     centre_mm: Point
     outlines: Mapping[str, Volume] = field(default_factory=dict)
     levels: Mapping[str, float] = field(default_factory=dict)
+    window: tuple[float, float] | None = None
 
 
 def three_planes(
@@ -138,7 +140,7 @@ def slice_row(
     names = list(dict.fromkeys(name for panel in panels for name in panel.outlines))
     for column, (panel, cut, content) in enumerate(zip(panels, cuts, contents, strict=True)):
         axes = sheet.axes(0, column)
-        show(axes, cut, cut.sample(panel.volume), content.window, side)
+        show(axes, cut, cut.sample(panel.volume), panel.window or content.window, side)
         for name, mask in panel.outlines.items():
             number = names.index(name)
             outline(axes, cut, mask, panel.levels.get(name, 0.5), colour(number))

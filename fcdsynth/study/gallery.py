@@ -14,6 +14,7 @@ from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.measure.components import label_components
 from fcdsynth.review.pictures import Panel, png_bytes, slice_row, three_planes
+from fcdsynth.review.planes import Content
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import Plan
 from fcdsynth.study.settings import Arm
@@ -58,6 +59,14 @@ def _pair(cohort: Cohort, subject: Subject) -> tuple[Volume, Volume | None]:
     return read_volume(cohort.path(subject, "t1w")), flair
 
 
+def _window(volumes: Sequence[Volume | None]) -> tuple[float, float] | None:
+    """One window for volumes that are to be compared."""
+    windows = [Content.of(volume).window for volume in volumes if volume is not None]
+    if not windows:
+        return None
+    return (min(low for low, _ in windows), max(high for _, high in windows))
+
+
 def annotated(folder: StudyFolder, plan: Plan, limit: int) -> Iterator[Picture]:
     """Training patients with the annotator's mask."""
     cohort = Cohort.read(folder.prepared)
@@ -81,13 +90,21 @@ def synthetic(folder: StudyFolder, arm: Arm, limit: int) -> Iterator[Picture]:
         region = read_mask(made.path(subject, "lesion" if subject.is_patient else "region"))
         what = "drawn lesion" if subject.is_patient else "redrawn healthy region"
         centre = _centre(region)
-        panels = []
-        for owner, cohort, whose in ((host, hosts, "host"), (subject, made, "synthetic")):
-            for key, contrast in (("t1w", "T1w"), ("flair", "FLAIR")):
-                volume = read_volume(cohort.path(owner, key))
-                panels.append(Panel(f"{whose} {contrast}", volume, centre, {}))
-        outlined = read_volume(made.path(subject, "flair"))
-        panels.append(Panel(f"with the {what}", outlined, centre, {what: region}))
+        pairs = {
+            "host": _pair(hosts, host),
+            "synthetic": _pair(made, subject),
+        }
+        windows = [_window([pair[k] for pair in pairs.values()]) for k in range(2)]
+        panels = [
+            Panel(f"{whose} {contrast}", volume, centre, window=window)
+            for whose, pair in pairs.items()
+            for contrast, volume, window in zip(("T1w", "FLAIR"), pair, windows, strict=True)
+            if volume is not None
+        ]
+        last = panels[-1]
+        panels.append(
+            Panel(f"with the {what}", last.volume, centre, {what: region}, window=last.window)
+        )
         row = slice_row(panels, f"{arm.name} {subject.id}")
         caption = f"{subject.id}, made from {host.id}: host, synthetic pair, and the {what}."
         yield Picture("synthetic", caption, png_bytes(row))

@@ -80,9 +80,12 @@ def site_rows(results: Results) -> list[dict[str, Any]]:
     for scope in scopes:
         cells = []
         for arm in results.arms:
-            for name in ("subject_sensitivity", "specificity"):
+            lines = []
+            for label, name in (("sens.", "subject_sensitivity"), ("spec.", "specificity")):
                 shown = cell(results.reports[arm.name].figure(name, scope=scope), True)
-                cells.append(shown | {"detail": shown["detail"].partition(";")[0]})
+                detail = shown["detail"].partition(";")[0]
+                lines.append({"label": label, "text": shown["text"], "detail": detail})
+            cells.append(lines)
         rows.append({"name": scope.replace("=", " "), "cells": cells})
     return rows
 
