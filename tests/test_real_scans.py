@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fcdsynth.cli import main
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detections
 from fcdsynth.core.resample import resample
+from fcdsynth.core.subject import Split
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_grid, read_labels, read_mask, read_volume
 
@@ -31,22 +33,22 @@ def place(source, target):
     shutil.copyfile(source, target)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def prepared(shared_data, tmp_path_factory):
     top = tmp_path_factory.mktemp("real")
     bids = top / "bids"
-    rows = ["participant_id\tgroup\tsplit"]
+    rows = ["participant_id\tgroup"]
     for name, folder in PATIENTS.items():
         source, anat = shared_data / "openms" / folder, bids / name / "anat"
         place(source / "t1.nii.gz", anat / f"{name}_T1w.nii.gz")
         place(source / "flair.nii.gz", anat / f"{name}_FLAIR.nii.gz")
         place(source / "mask.nii.gz", anat / f"{name}_FLAIR_roi.nii.gz")
-        rows.append(f"{name}\tfcd\t{'train' if name == 'sub-p07' else 'val'}")
+        rows.append(f"{name}\tfcd")
     for name, stem in CONTROLS.items():
         source, anat = shared_data / "openms-raw", bids / name / "anat"
         place(source / f"{stem}_T1W.nii.gz", anat / f"{name}_T1w.nii.gz")
         place(source / f"{stem}_FLAIR.nii.gz", anat / f"{name}_FLAIR.nii.gz")
-        rows.append(f"{name}\thc\t{'train' if name == 'sub-raw01' else 'val'}")
+        rows.append(f"{name}\thc")
     (bids / "participants.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
     (bids / "dataset_description.json").write_text('{"Name": "MS", "BIDSVersion": "1.6.0"}')
     assert main(["index", str(bids), str(top / "cohort")]) == 0
@@ -127,20 +129,39 @@ def test_masks_stay_on_bright_lesions(prepared):
         assert overlap > 0.5, name
 
 
-def test_real_scans_reach_the_queue(prepared):
-    top = prepared.folder.parent
-    run, found = str(top / "detector"), str(top / "detections")
+def fitted(prepared, held_out):
+    """A detector that trained on the first patient and control, the others being held out."""
+    folder = prepared.folder.parent / held_out.value
+    splits = dict.fromkeys(("sub-p07", "sub-raw01"), Split.TRAIN)
+    splits |= dict.fromkeys(("sub-p19", "sub-raw12"), held_out)
+    table = prepared.with_splits(splits).write(folder / "table").parent
     words = ["-c", str(CONFIGS / "detector" / "smoke.yaml"), "-c",
-             str(CONFIGS / "machine" / "cpu.yaml"), "--data.cohort", str(top / "prepared"),
-             "--out", run]  # fmt: skip
+             str(CONFIGS / "machine" / "cpu.yaml"), "--data.cohort", str(table),
+             "--out", str(folder / "detector")]  # fmt: skip
     assert main(["fit", *words]) == 0
-    words = [run, str(top / "prepared"), found, "--split", "val", "--out_of_fold", "true"]
-    assert main(["detect", *words]) == 0
+    return str(folder / "detector"), str(table), folder
+
+
+def test_real_scans_are_detected_on_and_evaluated(prepared):
+    run, table, folder = fitted(prepared, Split.TEST)
+    found = str(folder / "detections")
+    assert main(["detect", run, table, found]) == 0
     detections = Detections.read(found)
     assert set(detections.subjects) == {"sub-p19", "sub-raw12"}
     for name in detections.subjects:
         native = read_grid(prepared.path(prepared[name], "t1w_native"))
         assert read_grid(detections.probability_path(name)).close_to(native, 0.05)
-    assert main(["evaluate", found, str(top / "prepared"), str(top / "evaluation")]) == 0
-    assert main(["flag", str(top / "prepared"), found, str(top / "flags")]) == 0
-    assert (top / "flags" / "queue.csv").is_file()
+    assert main(["evaluate", found, table, str(folder / "evaluation")]) == 0
+    record = json.loads((folder / "evaluation" / "report.json").read_text())
+    lesions = {subject["id"]: len(subject["lesions"]) for subject in record["subjects"]}
+    drawn = read_mask(prepared.path(prepared["sub-p19"], "lesion_t1w")).array
+    assert lesions == {"sub-p19": ndimage.label(drawn, np.ones((3, 3, 3)))[1], "sub-raw12": 0}
+
+
+def test_real_scans_reach_the_queue(prepared):
+    run, table, folder = fitted(prepared, Split.VAL)
+    found = str(folder / "held-out")
+    words = [run, table, found, "--split", "val", "--out_of_fold", "true"]
+    assert main(["detect", *words]) == 0
+    assert main(["flag", table, found, str(folder / "flags")]) == 0
+    assert "sub-p19" in (folder / "flags" / "queue.csv").read_text()

@@ -57,15 +57,18 @@ def resample(
 
 
 def resample_mask(volume: Volume, grid: Grid, target_to_source: ArrayLike | None = None) -> Volume:
-    """Resample a mask: a target voxel belongs to it when at least half of it does.
+    """Resample a mask so that its volume is kept.
 
-    A mask too small for the target voxels keeps its best covered voxel, so that a lesion
-    never vanishes by resampling.
+    The target voxels that the mask covers most belong to it, as many as make up its volume: for
+    a large smooth mask those covered by half or more, for a small or thin one fewer is enough,
+    so that a lesion neither shrinks nor vanishes on larger voxels.
     """
     share = resample(
         Volume(volume.array.astype(np.float32), volume.grid), grid, 1, target_to_source
     ).array
-    moved = share >= 0.5
-    if not moved.any() and volume.array.any() and share.max() > 0:
-        moved = share >= share.max()
-    return Volume(moved, grid)
+    total = float(share.sum())
+    if total <= 0:
+        return Volume(np.zeros(grid.shape, dtype=bool), grid)
+    number = min(max(1, round(total)), share.size)
+    least = np.partition(share.ravel(), share.size - number)[share.size - number]
+    return Volume(share >= max(float(least), 1e-6), grid)

@@ -12,6 +12,7 @@ from fcdsynth.relabel.causes import Cause, Severity
 from fcdsynth.relabel.facts import MaskFacts
 
 _NEAR_MIDLINE_MM = 5.0
+_LEAST_VOLUME_SPREAD = 0.25  # of log volume; published FCD cohorts have about 1.25
 _FEWEST_FOR_VOLUME = 5
 _MAD_TO_SD = 1.4826
 
@@ -177,9 +178,8 @@ def _volumes(masks: Sequence[MaskFacts], settings: GateSettings) -> list[Finding
     logs = np.log([facts.volume_ml for facts in patients])
     middle = float(np.median(logs))
     spread = _MAD_TO_SD * float(np.median(np.abs(logs - middle)))
-    # Masks of one size exactly (drawn by rule) have no spread to measure a deviation by.
-    if spread < 1e-6:
-        return []
+    # Where masks happen to be alike, a little more or less is not unusual.
+    spread = max(spread, _LEAST_VOLUME_SPREAD)
     found = []
     for facts, value in zip(patients, logs, strict=True):
         deviation = (float(value) - middle) / spread

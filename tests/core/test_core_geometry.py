@@ -74,6 +74,15 @@ def test_resampling_keeps_a_lesion_in_its_place(orientation):
     assert moved.array.sum() * moved.grid.voxel_ml == pytest.approx(volume, rel=0.15)
 
 
+def test_thin_masks_keep_their_volume_on_larger_voxels():
+    """Many specks of one or two fine voxels: half coverage would lose nearly all of them."""
+    fine = tiny_grid("RAS", 48, 3.0)
+    specks = np.random.default_rng(0).random(fine.shape) < 0.01
+    coarse = resample_mask(Volume(specks, fine), tiny_grid("RAS", 24, 6.0))
+    volume = specks.sum() * fine.voxel_ml
+    assert coarse.array.sum() * coarse.grid.voxel_ml == pytest.approx(volume, rel=0.1)
+
+
 def test_resampling_follows_a_world_matrix():
     grid = tiny_grid("RAS")
     array = np.zeros(grid.shape, dtype=np.float32)

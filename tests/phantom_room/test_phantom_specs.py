@@ -11,7 +11,7 @@ from fcdsynth.phantom.spec import LesionLaw, draw_lesion, draw_subject, draw_vol
 LAW = LesionLaw((0.5, 3.0), 1.2, 0.15)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lesions():
     rng = np.random.default_rng(0)
     return [draw_lesion(rng, LAW) for _ in range(2000)]

@@ -41,7 +41,7 @@ def paths(folder, subject):
     }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("phantom") / "bids"
     return phantom(str(out), patients=2, controls=1, spacing=SPACING, difficulty="easy")

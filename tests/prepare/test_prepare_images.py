@@ -21,7 +21,7 @@ from fcdsynth.prepare.template import place, template
 from fcdsynth.prepare.tissue import CSF, GREY, WHITE, classify
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def average():
     """ICBM152 T1w average and its brain mask at 3 mm."""
     volume, mask = template()

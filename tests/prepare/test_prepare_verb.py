@@ -59,7 +59,7 @@ def raw_subject(folder, number, orientation, patient, roi_on="flair", flair=True
     return Subject(name, group, Origin.PHANTOM, files=files), here["lesion"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def done(tmp_path_factory):
     """Three patients (RAS, LAS, oblique; the last one's mask on T1w) and a control, prepared."""
     folder = tmp_path_factory.mktemp("cohort")
