@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -52,6 +53,27 @@ def one_thread_each() -> Iterator[None]:
         os.environ.update(before)
 
 
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone, however it ended.
+
+    An orphan would go on writing where a resumed run writes too.
+    """
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes for work side by side; none outlives this process."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
 def map_items(
     work: Callable[[Item], Result], items: Sequence[Item], what: str, workers: int = 1
 ) -> list[Result]:
@@ -69,9 +91,8 @@ def map_items(
     """
     if workers <= 1 or len(items) <= 1:
         return [work(item) for item in track(items, what)]
-    context = multiprocessing.get_context("spawn")
     results: dict[int, Result] = {}
-    with one_thread_each(), _bar() as bar, ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with one_thread_each(), _bar() as bar, process_pool(workers) as pool:
         task = bar.add_task(what, total=len(items))
         futures = {pool.submit(work, item): index for index, item in enumerate(items)}
         try:

@@ -215,10 +215,7 @@ def write_dataset(folder: Path, specs: Sequence[SubjectSpec], split: bool) -> No
         {"Name": "Truth of the simulated subjects", "BIDSVersion": "1.6.0",
          "DatasetType": "derivative", **generated},
     )  # fmt: skip
-    rows = []
-    for spec in specs:
-        path = truth / spec.id / f"{spec.id}_truth.json"
-        row = truth_row(json.loads(path.read_text(encoding="utf-8")))
-        if row:
-            rows.append(row)
+    records = (truth / spec.id / f"{spec.id}_truth.json" for spec in specs)
+    every = (truth_row(json.loads(path.read_text(encoding="utf-8"))) for path in records)
+    rows = [row for row in every if row]
     (truth / "truth.tsv").write_text(_table(TRUTH_COLUMNS, rows, "\n"), encoding="utf-8")

@@ -7,13 +7,13 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fcdsynth.core.progress import one_thread_each
+from fcdsynth.core.progress import one_thread_each, process_pool
 from fcdsynth.study.chain import Job, Step
 from fcdsynth.study.layout import StudyFolder
 
@@ -131,8 +131,7 @@ def _pool(
         TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"), console=Console(stderr=True),
     )  # fmt: skip
-    context = multiprocessing.get_context("spawn")
-    with one_thread_each(), bar, ProcessPoolExecutor(side_by_side, mp_context=context) as pool:
+    with one_thread_each(), bar, process_pool(side_by_side) as pool:
         task = bar.add_task("steps", total=len(steps), left="")
         running: dict[Future[None], Job] = {
             pool.submit(_work, job, folder.log(job.name), notes[job.name]): job for job in wave
@@ -152,7 +151,7 @@ def _pool(
         except BaseException:
             # What has begun would go on for minutes; its partial folders are kept and resumed.
             for process in multiprocessing.active_children():
-                process.terminate()
+                process.kill()  # Lightning catches gentler signals
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
