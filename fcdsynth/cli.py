@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -53,8 +54,9 @@ def _run_verb(verb: str, words: Sequence[str]) -> Any:
     from jsonargparse import ActionConfigFile, ArgumentParser
 
     function = getattr(importlib.import_module(VERBS[verb][0]), verb)
-    summary = (function.__doc__ or "").split("\n    Args:")[0].strip()
-    parser = ArgumentParser(prog=f"fcdsynth {verb}", description=summary)
+    summary, _, rest = (inspect.getdoc(function) or "").partition("\n\nArgs:")
+    result = rest.partition("\nReturns:")[2].partition("\nRaises:")[0].strip()
+    parser = ArgumentParser(prog=f"fcdsynth {verb}", description=f"{summary}\n\nResult: {result}")
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="YAML file of options")
     added = parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
     settings = parser.parse_args(list(words))

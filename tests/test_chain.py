@@ -108,7 +108,7 @@ def test_every_stage_says_what_made_it(whole):
 
 
 def test_a_stopped_study_goes_on_and_ends_the_same(bids, whole, monkeypatch):
-    """Stopped in the middle of the second arm, then started again with the same words."""
+    """Stopped in the middle of the second arm, then started again, two trainings at a time."""
     import fcdsynth.synthesis.synthesize as stage
 
     out = bids.parent / "stopped"
@@ -124,7 +124,8 @@ def test_a_stopped_study_goes_on_and_ends_the_same(bids, whole, monkeypatch):
     finished = out / "arms" / "FCDD-1" / "detector" / "fold-1" / "last.ckpt"
     done = finished.stat().st_mtime_ns
     monkeypatch.setattr(stage, "synthesize", real)
-    assert main(words(bids, out)) == 0
+    assert main([*words(bids, out), "--side_by_side", "2"]) == 0
+    assert "Epoch" in (out / "logs" / "FCDD-3-fold-1.log").read_text()
     assert finished.stat().st_mtime_ns == done
     assert tree(out).keys() == tree(whole).keys()
     differing = [name for name, content in tree(whole).items() if tree(out)[name] != content]

@@ -1,5 +1,6 @@
 """The command line: help, version, unknown words, errors as sentences."""
 
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ def test_help_of_a_verb_explains_every_option(verb, capsys):
     assert main([verb, "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"usage: fcdsynth {verb}" in shown
+    assert re.search(r"Result:\s+\w", shown)
     assert "-c" in shown
     # Every option line is followed by words from the docstring, with type and default.
     assert "default:" in shown or verb == "index"

@@ -19,8 +19,8 @@ from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.volume import Volume, read_grid, write_volume
 from fcdsynth.detector.clusters import find_clusters
 from fcdsynth.detector.ensemble import Ensemble, mean_probability
-from fcdsynth.detector.infer import choose_device
 from fcdsynth.detector.inputs import load_channels, require_spacing
+from fcdsynth.training.device import choose_device
 
 
 def detect(

@@ -10,26 +10,8 @@ from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from fcdsynth.core.errors import SettingsError
 from fcdsynth.detector.augment import Patch
 from fcdsynth.detector.inputs import standardise
-
-
-def choose_device(device: str) -> torch.device:
-    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device.
-
-    Raises:
-        SettingsError: If there is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise SettingsError("device", device, "auto, cpu or a CUDA device that is there",
-                            "Leave --device out.") from error  # fmt: skip
-    return chosen
 
 
 @torch.no_grad()

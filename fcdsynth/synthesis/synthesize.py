@@ -27,6 +27,7 @@ from fcdsynth.synthesis.regions import near
 from fcdsynth.synthesis.styles import Styles
 from fcdsynth.synthesis.task import SynthesisTask
 from fcdsynth.training.data import Arrays, load_arrays
+from fcdsynth.training.device import choose_device
 
 _KEPT = ("brain", "tissue", "depth", "lesion", "soft", "transforms")
 _NUMBERS = "realism.json"
@@ -38,7 +39,7 @@ def synthesize(
     out: str,
     seed: int = 0,
     styles: Literal["training", "normal"] = "training",
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 0,
 ) -> Path:
     """Make T1w and FLAIR volumes from drawn masks: blank a region of the host, redraw it.
@@ -55,7 +56,7 @@ def synthesize(
         styles: Where a lesion's look comes from: ``training`` draws around the code of one
             training lesion (its patient becomes a parent), ``normal`` from the standard normal
             law the codes were pulled towards.
-        device: Torch device, such as ``cpu`` or ``cuda``.
+        device: auto, cpu, cuda or cuda:1; auto takes a GPU when there is one.
         threads: Torch threads; 0 leaves them.
 
     Returns:
@@ -78,7 +79,7 @@ def synthesize(
     if work.complete:
         return work.out
     task = SynthesisTask.load_from_checkpoint(
-        trained.checkpoint, map_location=device, weights_only=True
+        trained.checkpoint, map_location=choose_device(device), weights_only=True
     )
     task.eval()
     subjects, rows = [], []
