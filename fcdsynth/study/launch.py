@@ -132,7 +132,7 @@ def _pool(
         TextColumn("{task.fields[left]}"), console=Console(stderr=True),
     )  # fmt: skip
     with one_thread_each(), bar, process_pool(side_by_side) as pool:
-        task = bar.add_task("steps", total=len(steps), left="")
+        task = bar.add_task("starting", total=len(steps), left="")
         running: dict[Future[None], Job] = {
             pool.submit(_work, job, folder.log(job.name), notes[job.name]): job for job in wave
         }
@@ -158,4 +158,4 @@ def _pool(
 
 def _now(running: dict[Future[None], Job]) -> str:
     names = [job.name for future, job in running.items() if future.running()]
-    return "running " + ", ".join(names[:4]) if names else "starting"
+    return "running " + ", ".join(names[:4]) if names else "finished"
