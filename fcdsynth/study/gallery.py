@@ -125,7 +125,8 @@ def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -
         panels = [Panel("reference mask", volume, centre, {"reference": reference})]
         for arm, detections in results.items():
             clusters = read_mask_of_labels(detections, name)
-            marked = f"{len(detections.of(name))} clusters"
+            number = len(detections.of(name))
+            marked = "1 cluster" if number == 1 else f"{number} clusters"
             outlines = {"reference": reference, "detected": clusters}
             panels.append(Panel(f"{arm}: {marked}", volume, centre, outlines))
         caption = f"{name}: the reference mask, and what each arm's detector marked in this slice."
