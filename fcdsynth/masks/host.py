@@ -55,7 +55,7 @@ class Host:
     cortex_mm: NDArray[np.float32]
     heading: NDArray[np.float16]
     ribbon_vox: NDArray[np.int64]
-    ribbon_rank: NDArray[np.float64]
+    ribbon_rank: NDArray[np.float32]
     ventricle_vox: NDArray[np.int64]
     t1w_to_mni: NDArray[np.float64] | None
 

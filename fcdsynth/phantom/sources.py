@@ -121,7 +121,7 @@ def _load_labels(path: Path, changed_ns: int) -> Anatomy:
     stretch = (_CORTEX_UPPER_MM - _CORTEX_LOWER_MM) / (upper - lower)
     from_canonical = np.diag([*(1 / stretch), 1.0])
     from_canonical[:3, 3] = lower - _CORTEX_LOWER_MM / stretch
-    to_vox = np.linalg.inv(volume.grid.matrix) @ from_canonical
+    to_vox = np.asarray(np.linalg.inv(volume.grid.matrix) @ from_canonical, np.float64)
     scale = float(1 / np.cbrt(np.prod(stretch)))
     has_head = bool((volume.array >= OUTER_LABELS_FROM).any() and counts[Part.BONE] > 50)
     if has_head:
