@@ -26,7 +26,7 @@ quality: install
 	$(BIN)/lint-imports --no-cache
 
 test: quality
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 15
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15
 
 clean:
 	rm -rf $(VENV) $(DEMO)

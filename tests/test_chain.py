@@ -14,7 +14,7 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detections
 
 TOP = Path(__file__).parents[1]
-pytestmark = [pytest.mark.xdist_group("chain"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 def words(bids, out):

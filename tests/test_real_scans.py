@@ -23,7 +23,7 @@ from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_grid, read_labels, read_mask, read_volume
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 PATIENTS = {"sub-p07": "p07", "sub-p19": "p19"}
 CONTROLS = {"sub-raw01": "patient01/study1", "sub-raw12": "patient12/study1"}
 
