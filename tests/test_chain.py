@@ -4,6 +4,9 @@ import csv
 import json
 import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -107,23 +110,22 @@ def test_every_stage_says_what_made_it(whole):
         assert (whole / part / "config.yaml").is_file()
 
 
-def test_a_stopped_study_goes_on_and_ends_the_same(bids, whole, monkeypatch):
-    """Stopped in the middle of the second arm, then started again, two trainings at a time."""
-    import fcdsynth.synthesis.synthesize as stage
-
+def test_a_killed_study_goes_on_and_ends_the_same(bids, whole):
+    """Killed in the middle of the second arm, then started again, two trainings at a time."""
     out = bids.parent / "stopped"
-    real = stage.synthesize
-
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stage, "synthesize", stop)
-    with pytest.raises(KeyboardInterrupt):
-        main(words(bids, out))
+    with (bids.parent / "stopped.log").open("w") as log:
+        command = [sys.executable, "-m", "fcdsynth", *words(bids, out)]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 400
+    while not (out / "arms" / "FCDD-2" / "fold-0" / "drawn").exists():
+        assert process.poll() is None, (bids.parent / "stopped.log").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
     assert not (out / "report.html").exists()
     finished = out / "arms" / "FCDD-1" / "detector" / "fold-1" / "last.ckpt"
     done = finished.stat().st_mtime_ns
-    monkeypatch.setattr(stage, "synthesize", real)
     assert main([*words(bids, out), "--side_by_side", "2"]) == 0
     assert "Epoch" in (out / "logs" / "FCDD-3-fold-1.log").read_text()
     assert finished.stat().st_mtime_ns == done
