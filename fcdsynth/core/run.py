@@ -77,14 +77,19 @@ class Run:
             "Give another output folder, or remove this one.",
         )  # fmt: skip
 
-    def __enter__(self) -> Self:
+    def _known(self) -> dict[str, Any]:
         state = self.folder / _STATE
-        if self.folder.exists():
-            known = json.loads(state.read_text()) if state.is_file() else {}
-            if known.get("key") == self.key:
-                self._earlier_s = float(known.get("wall_s", 0.0))
-            else:
-                shutil.rmtree(self.folder)
+        return dict(json.loads(state.read_text())) if state.is_file() else {}
+
+    @property
+    def partial_is_foreign(self) -> bool:
+        """Whether the partial folder was left by other words; the ``with`` block removes it."""
+        return self.folder.exists() and self._known().get("key") != self.key
+
+    def __enter__(self) -> Self:
+        if self.partial_is_foreign:
+            shutil.rmtree(self.folder)
+        self._earlier_s = float(self._known().get("wall_s", 0.0))
         self.folder.mkdir(parents=True, exist_ok=True)
         self._note()
         return self

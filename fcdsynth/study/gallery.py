@@ -39,7 +39,12 @@ class Picture:
     @property
     def source(self) -> str:
         """The image as a data address, so that the report needs no other file."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+        return data_address(self.png)
+
+
+def data_address(png: bytes) -> str:
+    """A PNG as an address that holds the image itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _centre(mask: Volume) -> Point:
@@ -119,12 +124,11 @@ def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -
         reference = read_mask(
             cohort.path(subject, "truth" if subject.has("truth") else "lesion_t1w")
         )
-        _, flair = _pair(cohort, subject)
-        volume = flair if flair is not None else read_volume(cohort.path(subject, "t1w"))
+        volume = read_volume(cohort.path(subject, "flair" if subject.has("flair") else "t1w"))
         centre = _centre(reference)
         panels = [Panel("reference mask", volume, centre, {"reference": reference})]
         for arm, detections in results.items():
-            clusters = read_mask_of_labels(detections, name)
+            clusters = _clusters(detections, name)
             number = len(detections.of(name))
             marked = "1 cluster" if number == 1 else f"{number} clusters"
             outlines = {"reference": reference, "detected": clusters}
@@ -133,7 +137,7 @@ def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -
         yield Picture("detected", caption, png_bytes(slice_row(panels, name)))
 
 
-def read_mask_of_labels(detections: Detections, subject_id: str) -> Volume:
+def _clusters(detections: Detections, subject_id: str) -> Volume:
     """All clusters of a subject as one mask (native T1w grid)."""
     labels = read_volume(detections.clusters_path(subject_id))
     return Volume(labels.array > 0, labels.grid)

@@ -40,8 +40,11 @@ class Timings:
         self.add({step.name: round(time.monotonic() - start, 2)})
 
     def add(self, seconds: dict[str, float]) -> None:
-        """Add steps that are not there yet, and write the file."""
-        self.seconds |= {name: s for name, s in seconds.items() if name not in self.seconds}
+        """Add steps that are not there yet, and write the file if there are any."""
+        new = {name: s for name, s in seconds.items() if name not in self.seconds}
+        if not new:
+            return
+        self.seconds |= new
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.seconds, indent=2) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -17,7 +16,14 @@ from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import git_state
 from fcdsynth.core.subject import Origin
-from fcdsynth.study.gallery import Picture, annotated, detected, flagged, synthetic
+from fcdsynth.study.gallery import (
+    Picture,
+    annotated,
+    data_address,
+    detected,
+    flagged,
+    synthetic,
+)
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import Plan
 from fcdsynth.study.settings import Arm
@@ -183,4 +189,4 @@ def _froc(results: Results) -> str:
     axes.legend(loc="lower right")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return data_address(stream.getvalue())

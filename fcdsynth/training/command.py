@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -188,10 +187,7 @@ def _fit(cli: Any, config: dict[str, Any], out: Path, every: int) -> Path:
 
 def _refuse_other_partial(run: Run, checkpoint: Path) -> None:
     """Raise when a stopped fit of other settings would be thrown away."""
-    state = run.folder / ".run.json"
-    if not (checkpoint.is_file() and state.is_file()):
-        return
-    if json.loads(state.read_text()).get("key") != run.key:
+    if checkpoint.is_file() and run.partial_is_foreign:
         raise RunError(
             str(run.folder), "a stopped fit of other settings, cohort or version",
             "the same settings, to go on", "Give another --out, or remove this folder.",
