@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.masks.host import Host
-from fcdsynth.masks.lobes import LOBES, lobe_index
 from fcdsynth.masks.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
+from fcdsynth.measure.lobes import LOBES, lobe_index
 
 
 @dataclass(frozen=True, eq=False)

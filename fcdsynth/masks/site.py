@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import SettingsError
-from fcdsynth.masks.lobes import BONN_LOBES, LOBES, lobe_index
+from fcdsynth.measure.lobes import BONN_LOBES, LOBES, lobe_index
 
 Point = tuple[float, float, float]
 
@@ -42,7 +42,7 @@ class SiteLaw:
     fwhm_mm: float = 16.0
     lobe_weight: float = 1.0
     mirror: float = 0.5
-    lobes: tuple[float, ...] = tuple(BONN_LOBES[name] for name in LOBES)
+    lobes: tuple[float, ...] = tuple(float(BONN_LOBES[name]) for name in LOBES)
 
     def __post_init__(self) -> None:
         faults = {

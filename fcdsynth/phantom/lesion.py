@@ -16,6 +16,7 @@ from scipy import ndimage
 from fcdsynth.core.grid import Grid
 from fcdsynth.measure.components import label_components
 from fcdsynth.phantom.fields import SmoothField
+from fcdsynth.phantom.head import Head
 from fcdsynth.phantom.parts import Part
 from fcdsynth.phantom.placement import LesionSpec, choose_centre
 from fcdsynth.phantom.pose import axes_of
@@ -135,18 +136,17 @@ def _band(spec: LesionSpec, lesion: NDArray[np.bool_], parts: NDArray[np.uint8],
     return np.asarray(inside * (0.95 - 0.75 * part) * white, np.float32)
 
 
-def grow(spec: LesionSpec, parts: NDArray[np.uint8], mm: NDArray[np.float32], head: Grid) -> Lesion:
+def grow(spec: LesionSpec, head: Head) -> Lesion:
     """Place a lesion in a head.
 
     Args:
         spec: What is wanted.
-        parts: `Part` labels of the head, shape (x, y, z).
-        mm: Canonical coordinates, shape (3, x, y, z).
-        head: Its grid.
+        head: The head.
     """
-    spacing = head.spacing_mm[0]
-    chosen = choose_centre(spec, parts, mm, spacing)
-    box, grid = _crop(head, chosen)
+    parts, mm = head.parts, head.mm
+    spacing = head.grid.spacing_mm[0]
+    chosen = choose_centre(spec, head)
+    box, grid = _crop(head.grid, chosen)
     centre = tuple(c - s.start for c, s in zip(chosen, box, strict=True))
     local = parts[box]
     axes = axes_of(grid)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.measure.lobes import label_of
+from fcdsynth.phantom.head import Head
 from fcdsynth.phantom.parts import BRAIN, Part
-from fcdsynth.phantom.regions import LOBES, lobe_index
 
 _DEEPEST_MM = 30.0
 _MIDLINE_MM = 6.0
@@ -55,24 +55,19 @@ class LesionSpec:
     seed: int
 
 
-def choose_centre(
-    spec: LesionSpec, parts: NDArray[np.uint8], mm: NDArray[np.float32], spacing_mm: float
-) -> tuple[int, int, int]:
+def choose_centre(spec: LesionSpec, head: Head) -> tuple[int, int, int]:
     """Draw a cortical voxel of the wanted lobe and side, deep ones preferred.
 
     Args:
         spec: The lesion.
-        parts: `Part` labels of the head, shape (x, y, z).
-        mm: Canonical coordinates, shape (3, x, y, z).
-        spacing_mm: Voxel size.
+        head: The head.
 
     Raises:
         SettingsError: If the anatomy has no cortex there.
     """
-    sign = -1 if spec.side == "L" else 1
-    candidates = np.argwhere((parts == Part.CORTEX) & (sign * mm[0] > _MIDLINE_MM))
-    points = mm[(slice(None), *candidates.T)]
-    candidates = candidates[lobe_index(points) == LOBES.index(spec.lobe)]
+    parts, spacing_mm = head.parts, head.grid.spacing_mm[0]
+    wanted = head.lobes == label_of(spec.lobe, spec.side)
+    candidates = np.argwhere(wanted & (parts == Part.CORTEX) & (np.abs(head.mm[0]) > _MIDLINE_MM))
     if len(candidates) == 0:
         raise SettingsError(
             f"{spec.lobe} {spec.side}", "no cortex of this lobe and side in the anatomy",

@@ -1,4 +1,4 @@
-"""Landmark rules in MNI152 space: lobes, and what is what in the ICBM152 maps."""
+"""Landmark rules in MNI152 space: what is what in the ICBM152 maps."""
 
 from __future__ import annotations
 
@@ -7,34 +7,7 @@ from numpy.typing import NDArray
 
 from fcdsynth.phantom.parts import Part
 
-LOBES = ("FL", "PL", "TL", "OL", "IL")
-# Lesions by lobe in ds004199, 85 patients, six of them in two lobes (Schuch et al. 2023).
-LOBE_COUNTS = (55, 18, 10, 5, 3)
-LEFT_COUNT, RIGHT_COUNT = 46, 39
-
 Coordinates = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-
-
-def lobe_index(mm: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Lobe of cortical points as an index into `LOBES`, from straight landmark lines.
-
-    Good to about a centimetre: central sulcus, Sylvian fissure, the line from the
-    parieto-occipital sulcus to the preoccipital notch, and a box for the insula.
-
-    Args:
-        mm: MNI152-like coordinates in mm, shape (3, ...).
-    """
-    x, y, z = np.abs(mm[0]), mm[1], mm[2]
-    sylvian = -15 - 0.64 * (y - 15)
-    central = -5 - 0.5 * (z - 15)
-    occipital = np.clip(-66 - 0.3 * (z - 15), -80, -60)
-    lobe = np.where(y > central, LOBES.index("FL"), LOBES.index("PL"))
-    temporal = (x > 16) & (z < np.minimum(sylvian, 18)) & (y < 24) & ~((y > -18) & (z > 2))
-    lobe[temporal] = LOBES.index("TL")
-    lobe[y < occipital] = LOBES.index("OL")
-    insula = (x > 27) & (x < 42) & (y > -20) & (y < 24) & (z > -12) & (z < 16)
-    lobe[insula] = LOBES.index("IL")
-    return np.asarray(lobe, dtype=np.int8)
 
 
 def template_parts(

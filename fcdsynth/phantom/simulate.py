@@ -16,13 +16,13 @@ from fcdsynth.core.volume import Volume
 from fcdsynth.phantom import acquisition, annotator, appearance, lesion
 from fcdsynth.phantom.anatomy import Anatomy
 from fcdsynth.phantom.contrast import CONTRASTS, Site, bias_field, painter
+from fcdsynth.phantom.head import make_head
 from fcdsynth.phantom.parts import BRAIN, Part, to_tissue
-from fcdsynth.phantom.pose import axes_of, canonical_coordinates, head_box
+from fcdsynth.phantom.pose import axes_of
 from fcdsynth.phantom.sources import TEMPLATE, load_labels, load_template
 from fcdsynth.phantom.spec import SubjectSpec
 
 FLAIR_VOXEL = 1.1  # FLAIR voxel size relative to T1w
-_FINE = 0.7  # the head is made on a finer grid than it is scanned on, down to 1 mm
 _CLOSING_MM = 10.0
 
 
@@ -96,17 +96,10 @@ def simulate(spec: SubjectSpec, site: Site, spacing_mm: float, folder: Path | No
     Raises:
         CohortError: If the lesion could not be made with a mask on both grids.
     """
-    anatomy = load_anatomy(spec.anatomy, folder)
-    fine = max(_FINE * spacing_mm, min(spacing_mm, 1.0))
-    head = head_box(spec.pose, anatomy.scale, anatomy.lower_mm, anatomy.upper_mm, fine)
-    mm, jacobian = canonical_coordinates(spec.pose, anatomy.scale, head)
-    if spec.pose.flip:
-        mm[0] *= -1
-    parts = anatomy.sample(mm, axes_of(head), spec.shell, spec.pose.seed)
-    if spec.pose.flip:
-        mm[0] *= -1
-    grown = lesion.grow(spec.lesion, parts, mm, head) if spec.lesion else None
-    del mm
+    made = make_head(spec.pose, spec.shell, load_anatomy(spec.anatomy, folder), spacing_mm)
+    head, parts, jacobian = made.grid, made.parts, made.jacobian_min
+    grown = lesion.grow(spec.lesion, made) if spec.lesion else None
+    del made
 
     volumes: dict[str, Volume] = {}
     measures: dict[str, float] = {}

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fcdsynth.measure.lobes import BONN_LOBES, BONN_SIDES
 from fcdsynth.phantom.acquisition import ScanSpec
 from fcdsynth.phantom.annotator import AnnotatorSpec
 from fcdsynth.phantom.contrast import CONTRASTS, ContrastSpec
 from fcdsynth.phantom.parts import Part
 from fcdsynth.phantom.placement import LesionSpec
 from fcdsynth.phantom.pose import PoseSpec
-from fcdsynth.phantom.regions import LEFT_COUNT, LOBE_COUNTS, LOBES, RIGHT_COUNT
 from fcdsynth.phantom.shells import ShellSpec
 
 # Lesion volume: log-normal law, median 2.8 ml and spread 1.25 on the natural logarithm (MELD,
@@ -103,12 +103,12 @@ def draw_lesion(rng: np.random.Generator, law: LesionLaw) -> LesionSpec:
     volume_ml = draw_volume_ml(rng)
     contrast_sd = float(rng.uniform(*law.contrast_sd))
     subtype = "IIb" if rng.random() < _TYPE_IIB else "IIa"
-    shares = np.asarray(LOBE_COUNTS) / sum(LOBE_COUNTS)
+    shares = np.array(list(BONN_LOBES.values())) / sum(BONN_LOBES.values())
     dark = rng.random() < 0.08 and law.contrast_sd[0] < 2
     visible = contrast_sd * np.cbrt(volume_ml / VOLUME_MEDIAN_ML)
     return LesionSpec(
-        lobe=str(rng.choice(LOBES, p=shares)),
-        side="L" if rng.random() < LEFT_COUNT / (LEFT_COUNT + RIGHT_COUNT) else "R",
+        lobe=str(rng.choice(list(BONN_LOBES), p=shares)),
+        side="L" if rng.random() < BONN_SIDES["L"] / sum(BONN_SIDES.values()) else "R",
         volume_ml=volume_ml,
         subtype=subtype,
         contrast_sd=-contrast_sd if dark else contrast_sd,

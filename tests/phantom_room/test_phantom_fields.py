@@ -7,10 +7,10 @@ import pytest
 
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.measure.lobes import LOBES, lobe_index
 from fcdsynth.phantom.fields import SmoothField
 from fcdsynth.phantom.parts import UNKNOWN, Part, from_freesurfer, to_tissue
 from fcdsynth.phantom.pose import PoseSpec, canonical_coordinates, head_matrix, smallest_jacobian
-from fcdsynth.phantom.regions import LOBES, lobe_index
 
 BOX = ((0.0, 0.0, 0.0), (120.0, 120.0, 120.0))
 POSE = PoseSpec(False, (5.0, -2.0, 3.0), (1.0, 20.0, 15.0), (1.0, 0.97, 1.02), 0.0, 0.0, 4)
@@ -92,4 +92,4 @@ def test_head_tissues_are_background_in_the_tissue_map():
     ],
 )
 def test_lobes_of_known_places(place, lobe):
-    assert LOBES[int(lobe_index(np.array(place, np.float32)))] == lobe
+    assert LOBES[int(lobe_index(place))] == lobe
