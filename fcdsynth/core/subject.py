@@ -50,6 +50,7 @@ FILE_KEYS: Mapping[str, str] = MappingProxyType(
         "t1w_native": "T1-weighted volume as acquired (written by prepare)",
         "flair_native": "FLAIR volume as acquired (written by prepare)",
         "brain": "brain mask",
+        "labels": "label map of FreeSurfer, FastSurfer or SynthSeg in the T1w's world, any grid",
         "tissue": "tissue labels, see fcdsynth.core.tissue",
         "depth": "sulcal depth: mm below the closed brain hull",
         "ribbon": "depth in the cortical ribbon, above 0 at the pial to 1 at the white matter side",

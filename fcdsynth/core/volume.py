@@ -127,11 +127,17 @@ def read_mask(path: Path | str) -> Volume:
     return Volume(volume.array > max(top, 1e-6) / 2, volume.grid)
 
 
+def _right_angled(grid: Grid) -> bool:
+    directions = grid.matrix[:3, :3] / np.asarray(grid.spacing_mm)
+    return bool(np.abs(directions.T @ directions - np.eye(3)).max() < 1e-4)
+
+
 def write_volume(path: Path | str, volume: Volume) -> Path:
     """Write a volume as NIfTI: bool as uint8, integers as int16, everything else as float32.
 
-    sform and qform hold the same affine with one code. The file appears under its name only
-    when it is whole; equal volumes give equal bytes.
+    sform and qform hold the same affine with one code; axes that are not at right angles go
+    into the sform alone. The file appears under its name only when it is whole; equal volumes
+    give equal bytes.
     """
     path = Path(path)
     array = volume.array
@@ -145,7 +151,12 @@ def write_volume(path: Path | str, volume: Volume) -> Path:
     image.header.set_data_dtype(array.dtype)
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.grid.matrix, code=1)
-    image.set_qform(volume.grid.matrix, code=1)
+    if _right_angled(volume.grid):
+        image.set_qform(volume.grid.matrix, code=1)
+    else:
+        # A quaternion cannot hold shear: a qform would place the image elsewhere than the sform,
+        # and ITK would believe it. Without one ITK refuses the file instead.
+        image.set_qform(None, code=0)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{path.name}")
     nib.save(image, partial)

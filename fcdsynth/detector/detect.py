@@ -12,8 +12,8 @@ import numpy as np
 from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.detection import OPERATING_POINT, Detection, Detections
 from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.native import to_native
 from fcdsynth.core.progress import track
-from fcdsynth.core.resample import resample
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.volume import Volume, read_grid, write_volume
@@ -124,10 +124,9 @@ def _check(ensemble: Ensemble, cohort: Cohort, subject: Subject, out_of_fold: bo
 
 
 def _to_native(prepared: Volume, cohort: Cohort, subject: Subject) -> Volume:
-    """Carry a map to the native T1w grid; the two share one world."""
-    grid = read_grid(cohort.path(subject, "t1w_native"))
-    moved = resample(prepared, grid)
-    return Volume(np.clip(moved.array, 0, 1).astype(np.float32), grid)
+    """Carry a map of probability to the native T1w grid."""
+    moved = to_native(prepared, subject, cohort)
+    return Volume(np.clip(moved.array, 0, 1).astype(np.float32), moved.grid)
 
 
 def _to_mni(cohort: Cohort, subject: Subject) -> Any:
