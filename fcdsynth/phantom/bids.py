@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fcdsynth.core.volume import Volume, write_volume
+from fcdsynth.core.provenance import plain
+from fcdsynth.core.volume import write_volume
+from fcdsynth.phantom.annotator import MISSED_WHOLE
 from fcdsynth.phantom.contrast import Site
 from fcdsynth.phantom.simulate import Simulated
 from fcdsynth.phantom.spec import SubjectSpec
@@ -26,9 +29,10 @@ COLUMNS = (
 # In turn within a group; neighbours lie at different sites, so the order mixes two sites.
 _SPLITS = ("train", "train", "test", "val", "train", "train", "val", "test")
 TRUTH_COLUMNS = (
-    "participant_id", "type", "lobe", "side", "volume_ml", "drawn_ml", "contrast_sd",
-    "flair_change_sd", "flair_ring_z", "t1w_change_sd", "t1w_ring_z", "centre_mm", "tail",
-    "mri_negative",
+    "participant_id", "lesion", "type", "subtle", "law", "variant", "lobes", "side", "volume_ml",
+    "contrast_sd", "flair_change_sd", "flair_cortex_sd", "flair_below_sd", "flair_ring_z",
+    "t1w_change_sd", "t1w_ring_z", "visibility", "difficulty", "centre_mm", "tail", "at_bottom",
+    "mri_negative", "drawn_ml", "reader", "error", "error_amount",
 )  # fmt: skip
 _PROTOCOL: dict[str, dict[str, Any]] = {
     "t1w": {
@@ -53,14 +57,18 @@ grid. The exact lesions are under derivatives/truth and are for scoring alone.
 """
 
 
-def t1w_name(subject: str) -> str:
-    """File name of the T1w volume without its ending."""
-    return f"{subject}_acq-iso08_T1w"
-
-
-def flair_name(subject: str) -> str:
-    """File name of the FLAIR volume without its ending."""
-    return f"{subject}_acq-T2sel_FLAIR"
+def scan_names(spec: SubjectSpec) -> dict[str, str]:
+    """File names of a subject's scans and mask without their endings, by ``t1w, flair, roi``."""
+    if spec.person is None:
+        flair = f"{spec.id}_acq-T2sel_FLAIR"
+        return {"t1w": f"{spec.id}_acq-iso08_T1w", "flair": flair, "roi": f"{flair}_roi"}
+    person = spec.person
+    drawn_on = replace(person.flair, label=person.roi_label)
+    return {
+        "t1w": person.t1w.stem(spec.id, "T1w"),
+        "flair": person.flair.stem(spec.id, "FLAIR"),
+        "roi": drawn_on.stem(spec.id, "FLAIR_roi"),
+    }
 
 
 def _json(path: Path, value: Any) -> None:
@@ -68,25 +76,30 @@ def _json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def sidecar(site: Site, contrast: str, volume: Volume) -> dict[str, Any]:
+def sidecar(site: Site, spec: SubjectSpec, contrast: str, made: Simulated) -> dict[str, Any]:
     """Acquisition facts of one volume."""
-    spacing = volume.grid.spacing_mm
-    directions = volume.grid.matrix[:3, :3] / np.asarray(spacing)
+    volume = made.t1w if contrast == "t1w" else made.flair
+    protocol = made.protocols[contrast]
+    directions = volume.grid.matrix[:3, :3] / np.asarray(volume.grid.spacing_mm)
     dicom = np.diag([-1, -1, 1]) @ directions
+    known = _PROTOCOL[contrast]
+    if spec.person is not None:
+        facts = (spec.person.t1w if contrast == "t1w" else spec.person.flair).facts
+        known = known | {k: v for k, v in facts.items() if not k.startswith("S") or "Desc" in k}
     return {
         "Modality": "MR",
-        "MagneticFieldStrength": site.field_t,
         "Manufacturer": site.manufacturer,
+        "MagneticFieldStrength": site.field_t,
+        "DeviceSerialNumber": site.serial,
+        **known,
         "ManufacturersModelName": "Phantom",
         "InstitutionName": site.name,
-        "DeviceSerialNumber": site.serial,
         "StationName": f"MRC{site.serial}",
         "PatientPosition": "HFS",
-        "MRAcquisitionType": "3D",
-        **_PROTOCOL[contrast],
-        "ProtocolName": _PROTOCOL[contrast]["SeriesDescription"],
-        "SliceThickness": round(spacing[2], 4),
-        "SpacingBetweenSlices": round(spacing[2], 4),
+        "MRAcquisitionType": protocol.dimensions,
+        "ProtocolName": known["SeriesDescription"],
+        "SliceThickness": round(protocol.slice_mm, 4),
+        "SpacingBetweenSlices": round(protocol.pitch_mm, 4),
         "ImageOrientationPatientDICOM": [round(float(v), 6) for v in (*dicom[:, 0], *dicom[:, 1])],
         "ConversionSoftware": "fcdsynth phantom",
     }
@@ -94,45 +107,57 @@ def sidecar(site: Site, contrast: str, volume: Volume) -> dict[str, Any]:
 
 def write_images(folder: Path, site: Site, spec: SubjectSpec, made: Simulated) -> None:
     """Write a subject's ``anat`` folder."""
-    anat = folder / "anat"
-    for name, contrast, volume in (
-        (t1w_name(spec.id), "t1w", made.t1w),
-        (flair_name(spec.id), "flair", made.flair),
-    ):
-        write_volume(anat / f"{name}.nii.gz", volume)
-        _json(anat / f"{name}.json", sidecar(site, contrast, volume))
+    anat, names = folder / "anat", scan_names(spec)
+    for contrast, volume in (("t1w", made.t1w), ("flair", made.flair)):
+        write_volume(anat / f"{names[contrast]}.nii.gz", volume)
+        _json(anat / f"{names[contrast]}.json", sidecar(site, spec, contrast, made))
     if made.roi:
-        write_volume(anat / f"{flair_name(spec.id)}_roi.nii.gz", made.roi)
+        write_volume(anat / f"{names['roi']}.nii.gz", made.roi)
 
 
 def write_truth(folder: Path, spec: SubjectSpec, spec_json: Any, made: Simulated) -> None:
     """Write a subject's folder under ``derivatives/truth``."""
     anat = folder / "anat"
-    write_volume(anat / f"{spec.id}_space-T1w_dseg.nii.gz", made.tissue)
+    for name, volume in (("dseg", made.tissue), ("desc-lobes_dseg", made.lobes),
+                         ("desc-mimics_dseg", made.mimics)):  # fmt: skip
+        write_volume(anat / f"{spec.id}_space-T1w_{name}.nii.gz", volume)
     if made.truth:
-        write_volume(anat / f"{spec.id}_space-T1w_label-lesion_mask.nii.gz", made.truth)
+        write_volume(anat / truth_mask_name(spec.id), made.truth)
     record = {
         "spec": spec_json,
         "flair_to_t1w": np.round(made.flair_to_t1w, 8).tolist(),
+        "mirror": np.round(made.mirror, 8).tolist(),
         "jacobian_min": round(made.jacobian_min, 4),
         "centre_mm": [round(v, 3) for v in made.centre_mm],
         "measures": {name: round(value, 4) for name, value in made.measures.items()},
+        "lesions": [plain(lesion) for lesion in made.lesions],
     }
     _json(folder / f"{spec.id}_truth.json", record)
 
 
+def truth_mask_name(subject: str) -> str:
+    """File name of a subject's exact lesion mask, in the ``anat`` folder of its truth."""
+    return f"{subject}_space-T1w_label-lesion_mask.nii.gz"
+
+
 def participant(spec: SubjectSpec) -> dict[str, str]:
-    """A row of participants.tsv."""
+    """A row of participants.tsv.
+
+    A patient whose lesion the annotator missed altogether is listed as a control.
+    """
     person, found = spec.demographics, spec.lesion
     row = dict.fromkeys(COLUMNS, MISSING)
-    row |= {
-        "participant_id": spec.id,
-        "group": "fcd" if spec.patient else "hc",
-        "sex": person.sex,
-        "age_scan": str(person.age_code),
-        "op": "1" if person.operated else "0",
-    }
-    if found:
+    if spec.person is not None:
+        row |= {k: v for k, v in spec.person.row.items() if k in row}
+    else:
+        row |= {
+            "participant_id": spec.id,
+            "group": "fcd" if spec.patient else "hc",
+            "sex": person.sex,
+            "age_scan": str(person.age_code),
+            "op": "1" if person.operated else "0",
+        }
+    if found and spec.person is None:
         row |= dict.fromkeys(("map", "spect", "pet", "invasive_EEG"), "0")
         row |= {
             "age_epilepsyonset": str(person.onset_code),
@@ -140,27 +165,49 @@ def participant(spec: SubjectSpec) -> dict[str, str]:
             "hemisphere": found.side,
             "lobe": found.lobe,
         }
-    if found and person.operated:  # histology is known of those alone who were operated
-        row |= {"age_op": str(person.age_code), "histopathology": found.subtype}
+        if person.operated:  # histology is known of those alone who were operated
+            row |= {"age_op": str(person.age_code), "histopathology": found.subtype}
+    if spec.annotator is not None and spec.annotator.error == MISSED_WHOLE:
+        unseen = ("age_epilepsyonset", "mri_diagnosis", "map", "spect", "pet", "invasive_EEG",
+                  "age_op", "histopathology", "1year_outcome", "latest_outcome",
+                  "time_follow-up", "hemisphere", "lobe")  # fmt: skip
+        row |= dict.fromkeys(unseen, MISSING) | {"group": "hc", "op": "0"}
     return row
 
 
-def truth_row(record: dict[str, Any]) -> dict[str, str] | None:
-    """A row of truth.tsv from a subject's truth record; None for a control."""
-    lesion = record["spec"]["lesion"]
-    if lesion is None:
-        return None
-    row = {name: f"{value:.3f}" for name, value in record["measures"].items()}
-    return row | {
-        "participant_id": record["spec"]["id"],
-        "type": lesion["subtype"],
-        "lobe": lesion["lobe"],
-        "side": lesion["side"],
-        "contrast_sd": f"{lesion['contrast_sd']:.3f}",
-        "centre_mm": " ".join(f"{v:.1f}" for v in record["centre_mm"]),
-        "tail": "yes" if lesion["tail"] else "no",
-        "mri_negative": "yes" if lesion["mri_negative"] else "no",
-    }
+def participant_rows(specs: Sequence[SubjectSpec], split: bool) -> list[dict[str, str]]:
+    """Rows of participants.tsv, the split column filled where asked for."""
+    people = [participant(spec) for spec in specs]
+    if split:
+        for group in ("fcd", "hc"):
+            members = [row for row in people if row["group"] == group]
+            for place, row in enumerate(members):
+                row["split"] = _SPLITS[place % len(_SPLITS)]
+    return people
+
+
+def truth_rows(record: dict[str, Any]) -> list[dict[str, str]]:
+    """Rows of truth.tsv from a subject's truth record, one a lesion; none for a control."""
+    spec, drawn_ml = record["spec"], record["measures"].get("drawn_ml", 0.0)
+    rows = []
+    for number, lesion in enumerate(record["lesions"], start=1):
+        row = {name: f"{value:.3f}" for name, value in lesion.items() if isinstance(value, float)}
+        row |= {name: "yes" if value else "no" for name, value in lesion.items()
+                if isinstance(value, bool)}  # fmt: skip
+        row |= {
+            "participant_id": spec["id"],
+            "lesion": str(number),
+            "type": lesion["subtype"],
+            "lobes": ",".join(lesion["lobes"]),
+            "centre_mm": " ".join(f"{v:.1f}" for v in lesion["centre_mm"]),
+            "drawn_ml": f"{drawn_ml:.3f}",
+            "reader": spec["annotator"]["reader"],
+            "error": spec["annotator"]["error"],
+            "error_amount": f"{spec['annotator']['amount']:.2f}",
+        }
+        row |= {name: lesion[name] for name in ("law", "variant", "side", "difficulty")}
+        rows.append({name: row[name] for name in TRUTH_COLUMNS})
+    return rows
 
 
 def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], end: str) -> str:
@@ -171,14 +218,18 @@ def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], end: str) -> 
     return stream.getvalue()
 
 
-def write_dataset(folder: Path, specs: Sequence[SubjectSpec], split: bool) -> None:
-    """Write what describes the whole folder; the subjects' own folders are there already."""
-    people = [participant(spec) for spec in specs]
-    if split:
-        for group in ("fcd", "hc"):
-            members = [row for row in people if row["group"] == group]
-            for place, row in enumerate(members):
-                row["split"] = _SPLITS[place % len(_SPLITS)]
+def write_dataset(
+    folder: Path, specs: Sequence[SubjectSpec], split: bool, laws: Mapping[str, Any]
+) -> None:
+    """Write what describes the whole folder; the subjects' own folders are there already.
+
+    Args:
+        folder: The BIDS folder.
+        specs: The subjects.
+        split: Whether to fill the split column.
+        laws: What is true of the whole phantom and hidden from all methods, as plain data.
+    """
+    people = participant_rows(specs, split)
     # ds004199 has a byte-order mark and Windows line ends; readers must cope with both.
     table = _table(COLUMNS, people, "\r\n")
     (folder / "participants.tsv").write_bytes(table.encode("utf-8-sig"))
@@ -215,7 +266,9 @@ def write_dataset(folder: Path, specs: Sequence[SubjectSpec], split: bool) -> No
         {"Name": "Truth of the simulated subjects", "BIDSVersion": "1.6.0",
          "DatasetType": "derivative", **generated},
     )  # fmt: skip
+    _json(truth / "world.json", laws)
     records = (truth / spec.id / f"{spec.id}_truth.json" for spec in specs)
-    every = (truth_row(json.loads(path.read_text(encoding="utf-8"))) for path in records)
-    rows = [row for row in every if row]
+    rows = [
+        row for path in records for row in truth_rows(json.loads(path.read_text(encoding="utf-8")))
+    ]
     (truth / "truth.tsv").write_text(_table(TRUTH_COLUMNS, rows, "\n"), encoding="utf-8")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fcdsynth.core.grid import Grid
 from fcdsynth.phantom.fields import SmoothField
+from fcdsynth.phantom.mimics import MimicSpec, draw_mimics
 from fcdsynth.phantom.parts import Part
 from fcdsynth.phantom.pose import axes_of
 
@@ -36,6 +37,10 @@ _SPREAD: dict[Part, float] = {
     Part.MARROW: 0.25, Part.FAT: 0.15, Part.MUSCLE: 0.12, Part.SKIN: 0.1, Part.MUCOSA: 0.2,
     Part.EYE: 0.05, Part.VESSEL: 0.3,
 }  # fmt: skip
+_NOISE = {"t1w": (0.018, 0.035), "flair": (0.022, 0.045)}
+_LOUDER_AT_1_5_T = 1.5
+_VOXEL = {"t1w": (0.8, 1.2), "flair": (1.0, 1.3)}
+_FIRST_VOXEL = {"t1w": 1.0, "flair": 1.1}
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,9 @@ class Site:
         noise: Noise relative to the reference tissue, by contrast.
         bias: Strength of the bias field, by contrast.
         axes: Order and direction of the stored array axes, by contrast.
+        voxel: Voxel size relative to the one asked for, by contrast.
+        kept: Share of the phase-encoding lines that is read, by contrast.
+        apodised: Whether they are weighted down towards the end, by contrast.
     """
 
     number: int
@@ -65,6 +73,9 @@ class Site:
     noise: Mapping[str, float]
     bias: Mapping[str, float]
     axes: Mapping[str, str]
+    voxel: Mapping[str, float]
+    kept: Mapping[str, float]
+    apodised: Mapping[str, bool]
 
 
 def draw_site(seed: int, number: int) -> Site:
@@ -75,19 +86,28 @@ def draw_site(seed: int, number: int) -> Site:
     for contrast in CONTRASTS:
         base = np.array([_MEANS[contrast][part] for part in Part])
         means[contrast] = tuple(float(v) for v in base * np.exp(rng.normal(0, 0.045, base.size)))
-    maker = makers[(number - 1) % len(makers)]
     sagittal = "PSR" if number % 2 else "PIR"
+    field_t = 3.0 if number % 3 else 1.5
+    louder = _LOUDER_AT_1_5_T if field_t == 1.5 else 1.0
+    scale = {c: float(rng.uniform(260, 900)) for c in CONTRASTS}
+    noise = {c: float(rng.uniform(*_NOISE[c]) * louder) for c in CONTRASTS}
+    bias = {c: float(rng.uniform(0.06, 0.14)) for c in CONTRASTS}
+    axes = {"t1w": sagittal, "flair": sagittal if rng.random() < 0.5 else "LAS"}
+    voxel = {c: float(np.round(rng.uniform(*_VOXEL[c]), 2)) for c in CONTRASTS}
     return Site(
-        number,
-        f"Phantom site {number}",
-        maker,
-        f"{90000 + 10 * number + seed % 10}",
-        3.0 if number % 3 else 1.5,
-        means,
-        {c: float(rng.uniform(260, 900)) for c in CONTRASTS},
-        {"t1w": float(rng.uniform(0.018, 0.035)), "flair": float(rng.uniform(0.022, 0.045))},
-        {c: float(rng.uniform(0.06, 0.14)) for c in CONTRASTS},
-        {"t1w": sagittal, "flair": sagittal if rng.random() < 0.5 else "LAS"},
+        number=number,
+        name=f"Phantom site {number}",
+        manufacturer=makers[(number - 1) % len(makers)],
+        serial=f"{90000 + 10 * number + seed % 10}",
+        field_t=field_t,
+        means=means,
+        scale=scale,
+        noise=noise,
+        bias=bias,
+        axes=axes,
+        voxel=voxel if number > 1 else dict(_FIRST_VOXEL),
+        kept={c: float(np.round(rng.uniform(0.75, 1.0), 2)) for c in CONTRASTS},
+        apodised={c: bool(rng.random() < 0.4) for c in CONTRASTS},
     )
 
 
@@ -97,11 +117,21 @@ class ContrastSpec:
 
     Args:
         tissue_factors: Factor on the brightness of each part, by contrast.
-        seed: Seed of texture, bias and noise.
+        mimics: Bright places that are no lesions.
+        seed: Seed of texture and bias.
     """
 
     tissue_factors: Mapping[str, tuple[float, ...]]
+    mimics: MimicSpec
     seed: int
+
+
+def draw_contrast(rng: np.random.Generator) -> ContrastSpec:
+    """Draw what one subject looks like beside its scanner's means."""
+    factors = {
+        c: tuple(float(v) for v in np.exp(rng.normal(0, 0.015, len(Part)))) for c in CONTRASTS
+    }
+    return ContrastSpec(factors, draw_mimics(rng), int(rng.integers(2**31)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +174,21 @@ def painter(site: Site, spec: ContrastSpec, contrast: str, grid: Grid) -> Painte
     return Painter(means.astype(np.float32), (spec.seed, number), grid)
 
 
-def bias_field(site: Site, spec: ContrastSpec, contrast: str, grid: Grid) -> NDArray[np.float32]:
-    """Smooth multiplicative receive field on an axis-aligned grid."""
+def bias_field(
+    site: Site, spec: ContrastSpec, contrast: str, grid: Grid, on: Grid | None = None
+) -> NDArray[np.float32]:
+    """Smooth multiplicative receive field.
+
+    Args:
+        site: The scanner.
+        spec: The subject's looks.
+        contrast: ``t1w`` or ``flair``.
+        grid: Axis-aligned grid of the whole head.
+        on: Another axis-aligned grid of the same world to have its values on.
+    """
     corners = grid.corners_mm()
     low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
     number = CONTRASTS.index(contrast)
     seed = (spec.seed, 10 + number)
-    field = SmoothField(seed, low, high, 85.0).on(axes_of(grid))  # type: ignore[arg-type]
+    field = SmoothField(seed, low, high, 85.0).on(axes_of(on or grid))  # type: ignore[arg-type]
     return np.asarray(np.exp(np.float32(site.bias[contrast]) * field), np.float32)

@@ -61,7 +61,8 @@ class SmoothField:
             _basis((axis - low) / self.knot_mm + 1, n)
             for axis, low, n in zip(axes, self.lower_mm, sizes, strict=True)
         ]
-        partial = np.tensordot(bases[0], knots, axes=(1, 0))
-        partial = np.tensordot(partial, bases[1], axes=(1, 1))
-        field = np.tensordot(partial, bases[2], axes=(1, 1))
-        return np.asarray(field, dtype=np.float32)
+        # The longest product comes last and on contiguous memory.
+        field = knots @ bases[2].T
+        field = bases[1] @ field
+        field = bases[0] @ field.reshape(len(field), -1)
+        return np.asarray(field.reshape([len(b) for b in bases]), dtype=np.float32)

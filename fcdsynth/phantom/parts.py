@@ -53,6 +53,8 @@ _FREESURFER: dict[Part, tuple[int, ...]] = {
     Part.BONE: (515, 165),
     Part.MARROW: (516,),
 }
+_LEFT = (2, 3, *range(1000, 2000), *range(3000, 4000), 5001, *range(11100, 11176))
+_RIGHT = (41, 42, *range(2000, 3000), *range(4000, 5000), 5002, *range(12100, 12176))
 OUTER_LABELS_FROM = 500
 _TOP = 12200
 
@@ -77,6 +79,15 @@ def from_freesurfer(labels: NDArray[np.int16]) -> NDArray[np.uint8]:
         return table[labels]
     known = (labels >= 0) & (labels < _TOP)
     return np.where(known, table[np.where(known, labels, 0)], np.uint8(UNKNOWN))
+
+
+def side_of(labels: NDArray[np.int16]) -> NDArray[np.int8]:
+    """Side of FreeSurfer labels of cerebral cortex and white matter: -1 left, 1 right, else 0."""
+    table = np.zeros(_TOP, dtype=np.int8)
+    table[list(_LEFT)] = -1
+    table[list(_RIGHT)] = 1
+    known = (labels >= 0) & (labels < _TOP)
+    return np.asarray(np.where(known, table[np.where(known, labels, 0)], np.int8(0)))
 
 
 def to_tissue(parts: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,6 +10,14 @@ from fcdsynth.phantom.parts import Part
 Coordinates = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
+def below_tentorium(mm: Coordinates) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cerebellum with brainstem, and the brainstem alone, by coordinates that broadcast."""
+    x, y, z = np.abs(mm[0]), mm[1], mm[2]
+    tentorium = -4 - 0.5 * x - 0.3 * np.clip(-60 - y, 0, None)
+    stem = (x < 18) & (y > -42) & (y < -8) & (z < -13)
+    return ((y <= -40) & (z < tentorium)) | stem, stem
+
+
 def template_parts(
     grey: NDArray[np.float32],
     white: NDArray[np.float32],
@@ -31,9 +39,7 @@ def template_parts(
     parts = np.where(white > grey, Part.WHITE, Part.CORTEX).astype(np.uint8)
     parts[csf > np.maximum(grey, white)] = Part.CSF
 
-    tentorium = -4 - 0.5 * x - 0.3 * np.clip(-60 - y, 0, None)
-    stem = (x < 18) & (y > -42) & (y < -8) & (z < -13)
-    lower = ((y <= -40) & (z < tentorium)) | stem
+    lower, stem = below_tentorium(mm)
     parts[lower & (parts == Part.WHITE)] = Part.LOWER_WHITE
     parts[lower & (parts == Part.CORTEX)] = Part.LOWER_GREY
     parts[stem & np.isin(parts, [Part.LOWER_GREY, Part.LOWER_WHITE])] = Part.LOWER_WHITE

@@ -27,6 +27,17 @@ class ShellSpec:
     skin_mm: float
 
 
+def draw_shell(rng: np.random.Generator) -> ShellSpec:
+    """Draw the layers of one head."""
+    return ShellSpec(
+        csf_mm=float(rng.uniform(1.2, 2.6)),
+        table_mm=float(rng.uniform(1.4, 2.0)),
+        marrow_mm=float(rng.uniform(1.8, 3.6)),
+        fat_mm=float(rng.uniform(3.0, 5.5)),
+        skin_mm=float(rng.uniform(1.6, 2.4)),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Outside:
     """Signed distance to the smoothed brain surface on a coarse lattice, positive outside.

@@ -1,0 +1,60 @@
+"""How hard the lesions of a phantom are to see: presets of one knob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from fcdsynth.core.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """One position of the knob.
+
+    Args:
+        name: Name of the preset.
+        contrast_sd: Lowest and highest FLAIR contrast in standard deviations of the healthy
+            tissue around.
+        size_factor: Factor on the median volume of lesions.
+        border_factor: Factor on thickening and blurring of the grey-white border.
+    """
+
+    name: str
+    contrast_sd: tuple[float, float]
+    size_factor: float
+    border_factor: float
+
+    def __post_init__(self) -> None:
+        low, high = self.contrast_sd
+        if not 0 < low <= high <= 10:
+            raise SettingsError(
+                "contrast_sd", f"{low} to {high}", "0 < low <= high <= 10", "Change contrast_sd."
+            )
+
+
+# `study` equals `medium` until it is fixed by what the detector finds.
+PRESETS: Mapping[str, Difficulty] = MappingProxyType(
+    {
+        "easy": Difficulty("easy", (2.5, 4.0), 1.4, 1.3),
+        "medium": Difficulty("medium", (0.5, 3.0), 1.0, 1.0),
+        "hard": Difficulty("hard", (0.4, 1.5), 0.6, 0.6),
+        "study": Difficulty("study", (0.5, 3.0), 1.0, 1.0),
+    }
+)
+
+
+def difficulty_of(preset: str, contrast_sd: tuple[float, float] | None = None) -> Difficulty:
+    """A preset, its contrast replaced where one is given.
+
+    Raises:
+        SettingsError: If there is no such preset, or the contrast is out of range.
+    """
+    if preset not in PRESETS:
+        raise SettingsError("difficulty", preset, ", ".join(PRESETS), "Choose one of the presets.")
+    base = PRESETS[preset]
+    if contrast_sd is None:
+        return base
+    low, high = contrast_sd
+    return Difficulty(base.name, (float(low), float(high)), base.size_factor, base.border_factor)
