@@ -140,8 +140,29 @@ def prepared_cohort(
     return cohort
 
 
-def bids_folder(folder: Path, patients: int = 6, controls: int = 6, sites: int = 2) -> Path:
+# Labels of FreeSurfer by tissue, left and right.
+FREESURFER = {
+    Tissue.CSF: (24, 24), Tissue.CORTEX: (3, 42), Tissue.WHITE_MATTER: (2, 41),
+    Tissue.DEEP_GREY: (11, 50), Tissue.VENTRICLE: (4, 43), Tissue.INFRATENTORIAL: (8, 47),
+}  # fmt: skip
+
+
+def freesurfer_labels(tissue: np.ndarray, grid: Grid) -> np.ndarray:
+    """The label map that FreeSurfer would make of a tiny head."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), -1)
+    right = grid.to_mm(index)[..., 0] > 0
+    labels = np.zeros(tissue.shape, np.int16)
+    for kind, pair in FREESURFER.items():
+        labels[tissue == kind] = np.where(right, pair[1], pair[0])[tissue == kind]
+    return labels
+
+
+def bids_folder(
+    folder: Path, patients: int = 6, controls: int = 6, sites: int = 2, labels: bool = False
+) -> Path:
     """Write raw tiny heads as a BIDS folder named as in ds004199, with brain masks.
+
+    These heads are no brains: where their tissue matters, it comes as given label maps.
 
     T1w grids go round RAS, LAS and oblique. FLAIR has a grid of its own, turned and shifted
     against the T1w. The annotator's mask lies on the FLAIR grid, the exact one on the T1w grid.
@@ -175,6 +196,9 @@ def bids_folder(folder: Path, patients: int = 6, controls: int = 6, sites: int =
         Path(f"{flair}.json").write_text(json.dumps(sidecar))
         mask = folder / "derivatives" / "masks" / name / "anat" / f"{name}_desc-brain_mask.nii.gz"
         write_volume(mask, Volume(on_t1w["brain"], t1w_grid))
+        if labels:
+            aseg = folder / "derivatives" / "freesurfer" / name / "mri" / "aseg.nii.gz"
+            write_volume(aseg, Volume(freesurfer_labels(on_t1w["tissue"], t1w_grid), t1w_grid))
         if patient:
             write_volume(f"{flair}_roi.nii.gz", Volume(on_flair["lesion"], moved))
             exact = folder / "derivatives" / "truth" / name / "anat"

@@ -35,7 +35,7 @@ def tree(folder):
 
 @pytest.fixture(scope="session")
 def bids(tmp_path_factory):
-    return bids_folder(tmp_path_factory.mktemp("chain") / "bids")
+    return bids_folder(tmp_path_factory.mktemp("chain") / "bids", labels=True)
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +175,7 @@ def test_the_notebook_walks_through_the_study(whole, tmp_path):
 def test_a_faulty_folder_is_named_and_leaves_nothing_behind(
     tmp_path, capsys, break_it, words_shown
 ):
-    bids = bids_folder(tmp_path / "bids", 2, 12)
+    bids = bids_folder(tmp_path / "bids", 2, 12, labels=True)
     break_it(bids)
     assert main(words(bids, tmp_path / "out")) == 1
     assert words_shown in capsys.readouterr().err

@@ -10,7 +10,10 @@ import numpy as np
 from scipy import stats
 
 from fcdsynth.core.subject import Group
+from fcdsynth.prepare.acquisition import Acquisition
+from fcdsynth.prepare.guess import TOGETHER, Guess, guesses
 
+CONFOUND = "confound.json"
 _LEVEL = 0.05
 
 
@@ -85,3 +88,25 @@ def audit(name: str, values: Sequence[str], groups: Sequence[Group]) -> Audit:
         youden,
         bool(p_value < _LEVEL or youden > 0.999),
     )
+
+
+def audit_acquisition(
+    acquired: Sequence[Acquisition], groups: Sequence[Group]
+) -> tuple[list[Audit], list[Guess]]:
+    """Look at every property of the acquisition alone, and at what a classifier makes of them.
+
+    Args:
+        acquired: One acquisition a subject.
+        groups: One group a subject.
+    """
+    named = {name: [getattr(one, name) for one in acquired] for name in Acquisition.names()}
+    audits = [audit(name, values, groups) for name, values in named.items()]
+    return audits, guesses(named, groups)
+
+
+def warnings_of(audits: Sequence[Audit], guessed: Sequence[Guess]) -> list[str]:
+    """Sentences about what gives the group away, the classifier on everything first."""
+    confounded = [g for g in guessed if g.confounded]
+    together = [g for g in confounded if g.name == TOGETHER]
+    alone = [a.sentence() for a in audits if a.confounded]
+    return [g.sentence() for g in together] + alone

@@ -35,15 +35,15 @@ def correct_bias(volume: Volume, brain: Volume) -> Volume:
         filter_.SetMaximumNumberOfIterations(_ITERATIONS)
         filter_.Execute(to_itk(Volume(np.maximum(small.array, floor), grid)), to_itk(inside))
         log_field = from_itk(filter_.GetLogBiasFieldAsImage(to_itk(small)))
-    # Beyond the coarse grid's last centre the field is carried on, not cut to zero.
-    field = np.exp(_carried(log_field, volume.grid))
+    field = np.exp(carried(log_field, volume.grid))
     corrected = volume.array / field
     before, after = (float(np.median(a[brain.array])) for a in (volume.array, corrected))
     gain = before / after if after > 0 else 1.0
     return Volume((corrected * gain).astype(np.float32), volume.grid)
 
 
-def _carried(volume: Volume, grid: Grid) -> np.ndarray:
+def carried(volume: Volume, grid: Grid) -> np.ndarray:
+    """A coarse smooth field on a finer grid; beyond its last centre the border's value holds."""
     padded = np.pad(volume.array, 2, mode="edge")
     matrix = volume.grid.matrix.copy()
     matrix[:3, 3] = volume.grid.to_mm([-2, -2, -2])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.errors import CohortError, FcdsynthError
+from fcdsynth.prepare.given import find_labels
 
 DESCRIPTION = "dataset_description.json"
 _PHANTOM = "fcdsynth phantom"
@@ -25,6 +26,7 @@ class Layout:
         flair: FLAIR image, or None.
         roi: Lesion mask, or None.
         brain: A brain mask the user put into derivatives, or None.
+        labels: Label maps of other tools in derivatives, best first.
         truth: Exact lesion mask of a phantom, or None.
         faults: Scans that occur twice.
         notes: Peculiarities that are read over.
@@ -35,6 +37,7 @@ class Layout:
     flair: Path | None = None
     roi: Path | None = None
     brain: Path | None = None
+    labels: list[Path] = field(default_factory=list)
     truth: Path | None = None
     faults: list[FcdsynthError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -116,6 +119,7 @@ def find_files(bids: Path, subject: str) -> Layout:
         if entity(p, "space") in ("", "T1w")
     ]
     layout.brain = _one(layout, "brain mask", masks, bids)
+    layout.labels = find_labels(derivatives, subject)
     truth = derivatives / "truth" / subject / "anat"
     truth = truth / f"{subject}_space-T1w_label-lesion_mask.nii.gz"
     layout.truth = truth if truth.is_file() else None

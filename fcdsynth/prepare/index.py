@@ -7,41 +7,47 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import Literal
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import CohortError, FcdsynthError
+from fcdsynth.core.errors import CohortError, FcdsynthError, SettingsError
 from fcdsynth.core.progress import track
 from fcdsynth.core.run import Run
-from fcdsynth.core.subject import Group, Origin, Subject
-from fcdsynth.prepare.audit import Audit, audit
-from fcdsynth.prepare.bids import DESCRIPTION, entity, find_files, is_phantom, subject_folders
+from fcdsynth.core.subject import Origin, Subject
+from fcdsynth.prepare.acquisition import Acquisition
+from fcdsynth.prepare.audit import CONFOUND, audit_acquisition, warnings_of
+from fcdsynth.prepare.bids import DESCRIPTION, find_files, is_phantom, subject_folders
 from fcdsynth.prepare.faults import raise_faults
 from fcdsynth.prepare.participants import NAME, Participant, read_participants
 from fcdsynth.prepare.scans import Scans, check_scans
 
 _LOG = logging.getLogger(__name__)
-CONFOUND = "confound.json"
 NOTES = "notes.json"
 
 
-def index(bids: str, out: str, allow_missing_flair: bool = False) -> Path:
+def index(bids: str, out: str, flair: Literal["required", "optional"] = "required") -> Path:
     """Read a BIDS folder of T1w, FLAIR and lesion masks into a cohort table.
 
     Reads participants.tsv, headers, file lengths and mask voxels. Either everything is in order
     and the table is written, or all faults are shown in one table and nothing is written.
-    Warns when the scanner or the protocol predicts the group.
+    Warns when scanner, protocol, scan settings or voxel size predict the group, each alone or all
+    together.
 
     Args:
         bids: BIDS folder, laid out like OpenNeuro ds004199.
         out: Folder to write cohort.csv, confound.json and notes.json into.
-        allow_missing_flair: Accept subjects that have no FLAIR.
+        flair: ``required``: a subject without FLAIR is a fault; ``optional``: it is prepared from
+            its T1w alone, and has no FLAIR file anywhere.
 
     Returns:
         The output folder.
 
     Raises:
         CohortError: If the folder has any fault.
+        SettingsError: If ``flair`` is neither of the two words.
     """
+    if flair not in ("required", "optional"):
+        raise SettingsError("flair", repr(flair), "required or optional", "Choose one of them.")
     root = Path(bids)
     if not root.is_dir():
         raise CohortError(bids, "no folder there", "a BIDS folder", "Check the path.")
@@ -49,7 +55,7 @@ def index(bids: str, out: str, allow_missing_flair: bool = False) -> Path:
     layouts = {person.id: find_files(root, person.id) for person in people if person.id}
     settings = {
         "bids": bids,
-        "allow_missing_flair": allow_missing_flair,
+        "flair": flair,
         "files_sha256": _fingerprint(root),
     }
     small = [root / NAME, root / DESCRIPTION]
@@ -61,7 +67,7 @@ def index(bids: str, out: str, allow_missing_flair: bool = False) -> Path:
     for person in track(people, "checking"):
         if not (root / person.id).is_dir() or not person.id:
             continue
-        found[person.id] = check_scans(layouts[person.id], person, allow_missing_flair)
+        found[person.id] = check_scans(layouts[person.id], person, flair == "optional")
         faults += found[person.id].faults
     raise_faults(faults, bids)
 
@@ -74,16 +80,23 @@ def index(bids: str, out: str, allow_missing_flair: bool = False) -> Path:
             for person in people
         )
         Cohort(folder, subjects, root.resolve().name).write()
-        audits = _audits(subjects, found)
+        groups = [person.group for person in people]
+        acquired = [Acquisition.of(layouts[p.id], found[p.id].grids) for p in people]
+        audits, guessed = audit_acquisition(acquired, groups)
         notes = {name: scans.notes for name, scans in found.items() if scans.notes}
-        for file, record in ((CONFOUND, [a.to_json() for a in audits]), (NOTES, notes)):
+        alarms = warnings_of(audits, guessed)
+        confound = {
+            "alone": [a.to_json() for a in audits],
+            "classifier": [g.to_json() for g in guessed],
+            "warnings": alarms,
+        }
+        for file, record in ((CONFOUND, confound), (NOTES, notes)):
             (folder / file).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for name, texts in notes.items():
         for text in texts:
             _LOG.warning("%s: %s", name, text)
-    for result in audits:
-        if result.confounded:
-            _LOG.warning("%s", result.sentence())
+    for text in alarms:
+        _LOG.warning("CONFOUND: %s", text)
     return run.out
 
 
@@ -138,18 +151,3 @@ def _subject(
         mri_negative=person.mri_negative,
         files=files,
     )
-
-
-def _audits(subjects: tuple[Subject, ...], found: dict[str, Scans]) -> list[Audit]:
-    """Scanner, and the acquisition labels in the file names, against the group."""
-    groups: list[Group] = [s.group for s in subjects]
-
-    def protocol(key: str) -> list[str]:
-        paths = (found[s.id].files.get(key) for s in subjects)
-        return [entity(p, "acq") if p is not None else "" for p in paths]
-
-    return [
-        audit("scanner", [s.scanner for s in subjects], groups),
-        audit("t1w_protocol", protocol("t1w"), groups),
-        audit("flair_protocol", protocol("flair"), groups),
-    ]

@@ -8,7 +8,7 @@ import zlib
 from math import prod
 from pathlib import Path
 
-from fcdsynth.core.errors import CohortError
+from fcdsynth.core.errors import CohortError, FcdsynthError, GeometryError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.volume import read_grid
 
@@ -39,9 +39,10 @@ def check_whole(path: Path, subject: str) -> Grid:
         )  # fmt: skip
     try:
         grid = read_grid(path)
-    except CohortError as error:
+    except FcdsynthError as error:
+        about = f"{error.subject} " if isinstance(error, GeometryError) else ""
         raise CohortError(
-            subject, f"{path.name}: {error.found}", error.expected, error.remedy
+            subject, f"{path.name}: {about}{error.found}", error.expected, error.remedy
         ) from error
     wanted = _announced_bytes(path)
     if wanted is None:

@@ -15,15 +15,24 @@ from fcdsynth.core.errors import CohortError, FcdsynthError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample, resample_mask
 from fcdsynth.core.run import item_folder
-from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume, write_volume
+from fcdsynth.core.volume import (
+    Volume,
+    read_grid,
+    read_labels,
+    read_mask,
+    read_volume,
+    write_volume,
+)
+from fcdsynth.measure.hull import depth_below_hull
+from fcdsynth.measure.intensity import normalise
+from fcdsynth.measure.mirror import Midplane
+from fcdsynth.measure.mirror_map import mirror_difference, mirror_warp
+from fcdsynth.measure.ribbon import ribbon_depth
 from fcdsynth.prepare import brain as brains
 from fcdsynth.prepare.bias import correct_bias
-from fcdsynth.prepare.hull import depth_below_hull
-from fcdsynth.prepare.intensity import normalise
-from fcdsynth.prepare.regions import label_tissue
+from fcdsynth.prepare.labelling import adopt_labels, label_brain
 from fcdsynth.prepare.registration import register
 from fcdsynth.prepare.template import place
-from fcdsynth.prepare.tissue import classify
 
 MARGIN_MM = 8.0
 MULTIPLE = 8
@@ -38,7 +47,7 @@ class Job:
     Args:
         subject: Subject id.
         folder: Folder of the prepared cohort that is being written.
-        sources: Absolute path of each raw file by key (t1w, flair, lesion, brain).
+        sources: Absolute path of each raw file by key (t1w, flair, lesion, brain, labels).
         spacing_mm: Voxel size of the prepared grid.
         brain_mask: ``auto``, ``given`` or ``foreground``.
     """
@@ -136,36 +145,52 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
 
     t1w = read_volume(job.sources["t1w"])
     native_brain, how = _find_brain(job, t1w)
-    brain_ml = brains.check_brain(native_brain, subject, how != "deepbet")
+    own_mask = not how.startswith("deepbet")
+    brains.check_brain(native_brain, subject, how != "deepbet")
     grid = _prepared_grid(native_brain, job.spacing_mm)
-    brain = resample_mask(native_brain, grid)
-    t1w_even = correct_bias(_moved(t1w, grid), brain)
-    placement = place(t1w_even, brain, subject)
-    depth = depth_below_hull(brain)
-    classes = classify(t1w_even, brain, subject)
-    write("t1w", normalise(t1w_even, brain, f"{subject} T1w"), grid)
+    first = resample_mask(native_brain, grid)
+    t1w_even = correct_bias(_moved(t1w, grid), first)
+    placement = place(t1w_even, first, subject)
+    if "labels" in job.sources:
+        path = job.sources["labels"]
+        labelled = adopt_labels(read_labels(path), path.name, t1w_even, first, placement, subject,
+                                own_mask)  # fmt: skip
+    else:
+        labelled = label_brain(t1w_even, first, placement, subject, own_mask)
+    brain = labelled.brain
+    prepared = {"t1w": Volume(normalise(t1w_even, brain, f"{subject} T1w"), grid)}
+    write("t1w", prepared["t1w"].array, grid)
     write("brain", brain.array, grid)
-    write("depth", depth, grid)
-    write("tissue", label_tissue(classes, grid, placement.t1w_to_mni, depth), grid)
+    write("depth", depth_below_hull(brain), grid)
+    write("tissue", labelled.tissue.array, grid)
+    write("ribbon", ribbon_depth(labelled.tissue), grid)
+    if labelled.lobes is not None:
+        write("lobes", labelled.lobes, grid)
     quality: dict[str, Any] = {
         "brain_mask": how,
-        "brain_ml": round(brain_ml, 1),
+        "brain_ml": round(float(brain.array.sum()) * grid.voxel_ml, 1),
         "mni_registration_trusted": placement.trusted,
         "mni_brain_dice": round(placement.dice, 4),
-        "tissue_ml": {name: round(float((classes.labels == k).sum()) * grid.voxel_ml, 1)
-                      for k, name in enumerate(("csf", "grey", "white"), start=1)},
-    }  # fmt: skip
+        **labelled.quality(),
+    }
     to_flair = None
     if "flair" in job.sources:
         flair = read_volume(job.sources["flair"])
         match = register(t1w, flair, _near(native_brain), subject=subject)
         to_flair = match.matrix
         flair_even = correct_bias(_moved(flair, grid, to_flair), brain)
-        write("flair", normalise(flair_even, brain, f"{subject} FLAIR"), grid)
+        prepared["flair"] = Volume(normalise(flair_even, brain, f"{subject} FLAIR"), grid)
+        write("flair", prepared["flair"].array, grid)
         quality |= {
             "flair_information_nats": round(match.information, 4),
             "flair_cover": round(_cover(brain, flair.grid, to_flair), 4),
         }
+    plane = (Midplane.from_mni(placement.t1w_to_mni) if placement.trusted
+             else Midplane.fitted(brain))  # fmt: skip
+    mirrored = mirror_warp(prepared["t1w"], plane)
+    for key, volume in prepared.items():
+        difference = mirror_difference(volume, brain, labelled.tissue, plane, mirrored)
+        write(f"{key}_mirror", difference, grid)
     if "lesion" in job.sources:
         quality |= _carry_lesion(job, t1w.grid, grid, to_flair, write)
     transforms = {

@@ -12,10 +12,13 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group
 from fcdsynth.core.volume import read_volume
 from fcdsynth.prepare.bids import Layout, read_json, sidecar_of
+from fcdsynth.prepare.given import objection
+from fcdsynth.prepare.handedness import header_dispute
 from fcdsynth.prepare.integrity import check_whole
 from fcdsynth.prepare.participants import Participant
 
 _THICK_MM = 2.5
+_VOXELS_MM = (0.2, 12.0)
 
 
 @dataclass
@@ -23,23 +26,25 @@ class Scans:
     """What a subject's files turned out to be.
 
     Args:
-        files: Absolute path by file key (t1w, flair, lesion, truth, brain).
+        files: Absolute path by file key (t1w, flair, lesion, truth, brain, labels).
         faults: All that is wrong.
         notes: What is unusual and read over.
+        grids: Grid of each file that could be read, by file key.
     """
 
     files: dict[str, Path] = field(default_factory=dict)
     faults: list[FcdsynthError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    grids: dict[str, Grid] = field(default_factory=dict)
 
 
-def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) -> Scans:
+def check_scans(layout: Layout, person: Participant, flair_optional: bool) -> Scans:
     """Read headers, lengths and mask voxels of a subject's files and collect every fault.
 
     Args:
         layout: The files.
         person: The subject's row of participants.tsv.
-        allow_missing_flair: Whether a subject may have no FLAIR.
+        flair_optional: Whether a subject may have no FLAIR.
     """
     scans = Scans(faults=list(layout.faults), notes=list(layout.notes))
 
@@ -48,9 +53,9 @@ def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) 
 
     if layout.t1w is None:
         fault("no T1w image", "anat/sub-ID_*_T1w.nii.gz", "Add it or remove the subject.")
-    if layout.flair is None and not allow_missing_flair:
+    if layout.flair is None and not flair_optional:
         fault("no FLAIR image", "anat/sub-ID_*_FLAIR.nii.gz",
-              "Add it, remove the subject, or index with --allow_missing_flair true.")  # fmt: skip
+              "Add it, remove the subject, or index with --flair optional.")  # fmt: skip
     patient = person.group is Group.PATIENT
     if patient and layout.roi is None:
         fault("a patient without a lesion mask", "anat/sub-ID_*_roi.nii.gz",
@@ -58,7 +63,7 @@ def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) 
     if not patient and layout.roi is not None:
         fault(f"a control with a lesion mask ({layout.roi.name})", "no mask",
               "Mend the group in participants.tsv or remove the mask.")  # fmt: skip
-    grids: dict[str, Grid] = {}
+    grids = scans.grids
     found = {"t1w": layout.t1w, "flair": layout.flair, "lesion": layout.roi,
              "truth": layout.truth, "brain": layout.brain}  # fmt: skip
     for key, path in found.items():
@@ -67,8 +72,13 @@ def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) 
         scans.files[key] = path
         try:
             grids[key] = check_whole(path, layout.id)
+            _check_spacing(path, grids[key], layout.id)
         except FcdsynthError as error:
             scans.faults.append(error)
+            continue
+        if dispute := header_dispute(path, grids[key]):
+            scans.notes.append(f"{path.name}: {dispute}; the sform is used")
+    _choose_labels(scans, layout)
     for key, homes in (("lesion", ("flair", "t1w")), ("truth", ("t1w",)), ("brain", ("t1w",))):
         if key in grids:
             _check_home(scans, key, homes, grids, layout.id)
@@ -76,11 +86,37 @@ def check_scans(layout: Layout, person: Participant, allow_missing_flair: bool) 
     if layout.flair is not None and "flair" in grids:
         sidecar = read_json(sidecar_of(layout.flair))
         spacing = grids["flair"].spacing_mm
-        thick = max(spacing) > _THICK_MM and max(spacing) > 1.5 * min(spacing)
-        if thick or sidecar.get("MRAcquisitionType") == "2D":
+        if is_thick(grids["flair"]) or sidecar.get("MRAcquisitionType") == "2D":
             size = " x ".join(f"{mm:.2g}" for mm in spacing)
             scans.notes.append(f"two-dimensional FLAIR, voxels of {size} mm")
     return scans
+
+
+def is_thick(grid: Grid) -> bool:
+    """Whether a grid is that of thick slices."""
+    thickest, thinnest = max(grid.spacing_mm), min(grid.spacing_mm)
+    return thickest > _THICK_MM and thickest > 1.5 * thinnest
+
+
+def _check_spacing(path: Path, grid: Grid, subject: str) -> None:
+    """No scan of a whole head has voxels like a microscope's, or like a finger."""
+    low, high = _VOXELS_MM
+    if min(grid.spacing_mm) < low or max(grid.spacing_mm) > high:
+        size = " x ".join(f"{mm:.3g}" for mm in grid.spacing_mm)
+        raise CohortError(
+            subject, f"{path.name}: voxels of {size} mm", f"{low} to {high:.0f} mm",
+            "Mend the header or resample the image; its unit may be wrong.",
+        )  # fmt: skip
+
+
+def _choose_labels(scans: Scans, layout: Layout) -> None:
+    """Take the first label map that nothing speaks against; say why others are passed over."""
+    for path in layout.labels:
+        reason = objection(path)
+        if reason is None:
+            scans.files["labels"] = path
+            return
+        scans.notes.append(f"label map {path.name} not used: {reason}")
 
 
 def _check_home(

@@ -137,7 +137,7 @@ def _prepare(folder: StudyFolder, bids: str, spacing: float, brain_mask: str, wo
     def make() -> None:
         prepare(
             str(folder.cohort), str(folder.prepared), spacing=spacing, workers=workers,
-            brain_mask=brain_mask,
+            brain_mask=brain_mask, strict=True,
         )  # fmt: skip
 
     steps = [Step("index", "cohort", read), Step("prepare", "cohort", make)]

@@ -1,4 +1,4 @@
-"""Bias field, brain mask, tissue classes, regions, depth and intensities, each on its own."""
+"""Bias field, brain mask, way into MNI space, depth and intensities, each on its own."""
 
 import logging
 
@@ -10,15 +10,12 @@ from scipy import ndimage
 from fcdsynth.core.errors import CohortError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample, resample_mask
-from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import Volume
+from fcdsynth.measure.hull import depth_below_hull
+from fcdsynth.measure.intensity import normalise
 from fcdsynth.prepare import brain as brains
 from fcdsynth.prepare.bias import correct_bias
-from fcdsynth.prepare.hull import depth_below_hull
-from fcdsynth.prepare.intensity import normalise
-from fcdsynth.prepare.regions import label_tissue
 from fcdsynth.prepare.template import place, template
-from fcdsynth.prepare.tissue import CSF, GREY, WHITE, classify
 
 
 @pytest.fixture(scope="session")
@@ -51,57 +48,6 @@ def test_bias_field_is_taken_off(average):
     assert np.median(even.array[brain.array]) == pytest.approx(
         np.median(biased.array[brain.array]), rel=1e-4
     )
-
-
-def test_tissue_classes_on_three_known_intensities():
-    grid = tiny_grid(size=32, spacing_mm=4.0)
-    head = tiny_head(grid, 0)
-    truth = np.select(
-        [np.isin(head["tissue"], (1, 5)), np.isin(head["tissue"], (2,)), head["tissue"] == 3],
-        [CSF, GREY, WHITE], 0,
-    )  # fmt: skip
-    found = classify(Volume(head["t1w"], grid), Volume(head["brain"], grid), "sub-1").labels
-    for label in (CSF, GREY, WHITE):
-        mine, theirs = found == label, truth == label
-        known = truth > 0
-        dice = 2 * (mine & theirs & known).sum() / ((mine & known).sum() + theirs.sum())
-        assert dice > 0.9, label
-    assert (found[~head["brain"]] == 0).all()
-    assert (found[head["brain"]] > 0).all()
-
-
-def test_tissue_needs_contrast():
-    grid = tiny_grid(size=8)
-    flat = Volume(np.ones(grid.shape, np.float32), grid)
-    with pytest.raises(CohortError, match=r"sub-1.*single intensity"):
-        classify(flat, Volume(np.ones(grid.shape, bool), grid), "sub-1")
-
-
-def test_regions_of_the_template_itself(average):
-    volume, brain = average
-    classes = classify(volume, brain, "icbm")
-    labels = label_tissue(classes, volume.grid, np.eye(4), depth_below_hull(brain))
-
-    def at(*mm):
-        x, y, z = np.rint(volume.grid.to_vox(mm)).astype(int)
-        return Tissue(int(labels[x, y, z]))
-
-    assert at(12, -20, 8) is Tissue.DEEP_GREY  # thalamus
-    assert at(-12, -20, 8) is Tissue.DEEP_GREY
-    assert at(25, 5, 0) is Tissue.DEEP_GREY  # putamen
-    assert at(0, -55, -30) is Tissue.INFRATENTORIAL  # vermis
-    assert at(35, -65, -40) is Tissue.INFRATENTORIAL  # cerebellar hemisphere
-    assert at(0, -25, -30) is Tissue.INFRATENTORIAL  # pons
-    assert at(25, 30, 24) is Tissue.WHITE_MATTER  # frontal
-    assert at(-27, -30, 30) is Tissue.WHITE_MATTER
-    ml = {t: (labels == t).sum() * volume.grid.voxel_ml for t in Tissue}
-    assert 150 < ml[Tissue.INFRATENTORIAL] < 260
-    assert 5 < ml[Tissue.VENTRICLE] < 60
-    assert ml[Tissue.CORTEX] > 400
-    assert ml[Tissue.WHITE_MATTER] > 300
-    # No infratentorial voxel among the occipital or temporal lobes' upper parts.
-    z = coordinates(volume.grid)[..., 2]
-    assert z[labels == Tissue.INFRATENTORIAL].max() <= 3
 
 
 def test_a_moved_template_is_placed_back(average):

@@ -65,7 +65,7 @@ def test_a_good_folder_becomes_a_cohort(tree, caplog):
     assert (last.subtype, last.side, last.lobe) == ("", "", "")
     assert cohort.path(first, "lesion").name == "sub-00001_acq-T2sel_FLAIR_roi.nii.gz"
     assert not last.has("lesion")
-    audits = {a["name"]: a for a in json.loads((out / "confound.json").read_text())}
+    audits = {a["name"]: a for a in json.loads((out / "confound.json").read_text())["alone"]}
     assert audits["scanner"]["table"] == {
         "0": {"patients": 1, "controls": 1}, "1": {"patients": 1, "controls": 1}
     }  # fmt: skip
@@ -184,7 +184,7 @@ def test_a_missing_flair_can_be_declared(tree):
     (tree / "sub-00003/anat/sub-00003_acq-T2sel_FLAIR.nii.gz").unlink()
     with pytest.raises(CohortError, match="1 fault"):
         index(str(tree), str(out_of(tree)))
-    cohort = Cohort.read(index(str(tree), str(out_of(tree)), allow_missing_flair=True))
+    cohort = Cohort.read(index(str(tree), str(out_of(tree)), flair="optional"))
     assert not cohort["sub-00003"].has("flair")
 
 

@@ -1,7 +1,6 @@
 """Real raw scans (open_ms_data): FLAIR on T1w as the data's authors found it, a plausible brain."""
 
 import numpy as np
-import pytest
 from scipy import ndimage
 
 from fcdsynth.core.volume import Volume, read_volume
@@ -38,6 +37,6 @@ def test_raw_flair_is_registered_as_the_authors_did(shared_data):
         moved = points @ (one - other)[:3, :3].T + (one - other)[:3, 3]
         return np.linalg.norm(moved, axis=1)
 
-    assert gap(found, wanted).max() < 2.0
+    assert gap(found, wanted).max() < 1.5
     assert gap(np.eye(4), wanted).max() > 2.5
-    assert gap(found, wanted).mean() == pytest.approx(0.8, abs=0.8)
+    assert gap(found, wanted).mean() < 1.0
