@@ -97,7 +97,7 @@ def _moved(volume: Volume, grid: Grid, to_source: NDArray[np.float64] | None = N
     return Volume(np.maximum(moved.array, 0).astype(np.float32), grid)
 
 
-def _near(mask: Volume) -> Volume:
+def near_brain(mask: Volume) -> Volume:
     """The mask grown by `_NEAR_MM`, so that registration sees the brain's edge."""
     outside = ndimage.distance_transform_edt(~mask.array, sampling=mask.grid.spacing_mm)
     return Volume(outside <= _NEAR_MM, mask.grid)
@@ -176,7 +176,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
     to_flair = None
     if "flair" in job.sources:
         flair = read_volume(job.sources["flair"])
-        match = register(t1w, flair, _near(native_brain), subject=subject)
+        match = register(t1w, flair, near_brain(native_brain), subject=subject)
         to_flair = match.matrix
         flair_even = correct_bias(_moved(flair, grid, to_flair), brain)
         prepared["flair"] = Volume(normalise(flair_even, brain, f"{subject} FLAIR"), grid)
