@@ -22,7 +22,8 @@ def commands():
 def test_ten_commands(tmp_path, monkeypatch, capsys):
     (tmp_path / "configs").symlink_to(TOP / "configs")
     monkeypatch.chdir(tmp_path)
-    simulated = ["--patients", "4", "--controls", "4", "--spacing", "4", "--split", "true"]
+    simulated = ["--patients", "4", "--controls", "4", "--spacing", "4", "--split", "true",
+                 "--report", "false"]  # fmt: skip
     assert main(["phantom", "demo/bids", *simulated]) == 0
     lines = commands()
     assert len(lines) == 10

@@ -26,7 +26,7 @@ from fcdsynth.phantom.lesionlaw import LesionLaw, draw_disease, draw_lesion
 from fcdsynth.phantom.parts import Part
 from fcdsynth.phantom.patch import Patch, to_mask, with_holes
 
-EXACT = Reader("exact", 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+EXACT = Reader("exact", 0.0, 0.0, 0.0, 0.0, 1.0)
 STILL = np.eye(4)
 
 

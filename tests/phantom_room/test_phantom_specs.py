@@ -5,7 +5,7 @@ from fcdsynth.phantom.contrast import draw_site
 from fcdsynth.phantom.lesionlaw import LesionLaw
 from fcdsynth.phantom.spec import draw_subject
 
-LAW = LesionLaw((0.5, 3.0), 1.2, 0.15)
+LAW = LesionLaw()
 
 
 def test_a_spec_depends_on_its_seed_alone_and_is_plain_data():

@@ -126,7 +126,7 @@ def test_presets_are_ordered_and_a_given_contrast_wins():
     )
     assert easy > 1.5 * medium > 2.5 * hard
     assert PRESETS["study"] == replace(PRESETS["medium"], name="study")
-    given = LesionLaw((1.0, 1.2), difficulty=PRESETS["hard"])
+    given = LesionLaw(difficulty=difficulty_of("hard", (1.0, 1.2)))
     assert all(1.0 <= x.contrast_sd <= 1.2 for x in lesions(given, n=100))
     assert difficulty_of("easy", (1, 2)).contrast_sd == (1.0, 2.0)
     assert difficulty_of("easy", (1, 2)).size_factor == PRESETS["easy"].size_factor
