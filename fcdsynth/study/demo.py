@@ -11,7 +11,7 @@ from fcdsynth.study.study import study
 
 
 def demo(out: str, workers: int = 2, seed: int = 0) -> Path:
-    """Simulate patients and controls, then run the whole chain on them; about ten minutes.
+    """Simulate patients and controls, then run the whole chain on them; a quarter of an hour.
 
     Everything in it is simulated: it shows what fcdsynth does, not how well it does on people.
     A stopped demo goes on where it was.
