@@ -52,8 +52,10 @@ class Figures:
         self, name: str, value: float, n: int, interval: tuple[float, float],
         at_least: float | None = None, at_most: float | None = None,
     ) -> None:  # fmt: skip
-        """Add a figure, with the goal it has."""
+        """Add a figure, with the goal it has in the full benchmark."""
         goal, met = "", None
+        if self.quick:  # too small and too coarse to be held against a goal
+            at_least = at_most = None
         if at_least is not None:
             goal, met = f">= {at_least:g}", bool(value >= at_least)
         if at_most is not None:
@@ -139,7 +141,7 @@ def finish(figures: Figures, out: Path | None) -> None:
     figures.show()
     if out:
         figures.write(out)
-    if not figures.quick and any(f.met is False for f in figures.figures.values()):
+    if any(f.met is False for f in figures.figures.values()):
         sys.exit(1)
 
 
