@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fcdsynth.core.errors import GeometryError
 
 Shape = tuple[int, int, int]
+_SHEAR_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ class Grid:
         """Voxel size along each array axis in mm."""
         sizes = np.linalg.norm(self.matrix[:3, :3], axis=0)
         return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
+
+    @property
+    def right_angled(self) -> bool:
+        """Whether the array axes are at right angles: no shear, as of a tilted gantry."""
+        directions = self.matrix[:3, :3] / np.asarray(self.spacing_mm)
+        return bool(np.abs(directions.T @ directions - np.eye(3)).max() <= _SHEAR_TOLERANCE)
 
     @property
     def voxel_ml(self) -> float:

@@ -67,6 +67,13 @@ FILE_KEYS: Mapping[str, str] = MappingProxyType(
 )
 
 
+# The files of a prepared subject that share its prepared grid.
+ON_PREPARED_GRID = (
+    "t1w", "flair", "lesion", "brain", "tissue", "depth", "lobes", "ribbon", "t1w_mirror",
+    "flair_mirror", "t1w_z", "flair_z",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Parent:
     """A real subject that a synthetic one was made from, with its role."""

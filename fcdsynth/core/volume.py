@@ -127,11 +127,6 @@ def read_mask(path: Path | str) -> Volume:
     return Volume(volume.array > max(top, 1e-6) / 2, volume.grid)
 
 
-def _right_angled(grid: Grid) -> bool:
-    directions = grid.matrix[:3, :3] / np.asarray(grid.spacing_mm)
-    return bool(np.abs(directions.T @ directions - np.eye(3)).max() < 1e-4)
-
-
 def write_volume(path: Path | str, volume: Volume) -> Path:
     """Write a volume as NIfTI: bool as uint8, integers as int16, everything else as float32.
 
@@ -151,7 +146,7 @@ def write_volume(path: Path | str, volume: Volume) -> Path:
     image.header.set_data_dtype(array.dtype)
     image.header.set_xyzt_units("mm")
     image.set_sform(volume.grid.matrix, code=1)
-    if _right_angled(volume.grid):
+    if volume.grid.right_angled:
         image.set_qform(volume.grid.matrix, code=1)
     else:
         # A quaternion cannot hold shear: a qform would place the image elsewhere than the sform,

@@ -139,9 +139,7 @@ def _caps(spec: MimicSpec, head: Head) -> tuple[NDArray[np.float32], Box]:
         np.exp(-0.5 * ((y - end) / width) ** 2)
         for end, width in zip((front, back), _HORN_MM, strict=True)
     )
-    corners = head.grid.corners_mm()
-    low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
-    field = SmoothField((spec.seed, 1), low, high, 9.0)  # type: ignore[arg-type]
+    field = SmoothField.over(head.grid, (spec.seed, 1), 9.0)
     uneven = np.clip(1 + 0.4 * field.on(axes_of(_sub_grid(head, box))), 0.2, 1.8)
     # Commissural fibres between the two sides are spared.
     horns = np.minimum(horns, 1) * (1 - np.exp(-((head.mm[0][box] / 7) ** 2)))

@@ -150,10 +150,8 @@ class Painter:
 
     def texture(self, axes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float32]:
         """Unit-spread texture on a lattice given by world coordinates (mm)."""
-        corners = self.grid.corners_mm()
-        low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
-        broad = SmoothField((*self.seed, 1), low, high, 22.0).on(axes)  # type: ignore[arg-type]
-        fine = SmoothField((*self.seed, 2), low, high, 4.0).on(axes)  # type: ignore[arg-type]
+        broad = SmoothField.over(self.grid, (*self.seed, 1), 22.0).on(axes)
+        fine = SmoothField.over(self.grid, (*self.seed, 2), 4.0).on(axes)
         return np.float32(0.8) * broad + np.float32(0.6) * fine
 
     def paint(self, parts: NDArray[np.uint8], texture: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -186,9 +184,7 @@ def bias_field(
         grid: Axis-aligned grid of the whole head.
         on: Another axis-aligned grid of the same world to have its values on.
     """
-    corners = grid.corners_mm()
-    low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
     number = CONTRASTS.index(contrast)
     seed = (spec.seed, 10 + number)
-    field = SmoothField(seed, low, high, 85.0).on(axes_of(on or grid))  # type: ignore[arg-type]
+    field = SmoothField.over(grid, seed, 85.0).on(axes_of(on or grid))
     return np.asarray(np.exp(np.float32(site.bias[contrast]) * field), np.float32)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fcdsynth.core.grid import Grid
+
 Axes = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 # Mean over a cell of the sum of squared cubic B-spline weights is 151/315 (per axis), so a
@@ -50,6 +52,13 @@ class SmoothField:
     lower_mm: tuple[float, float, float]
     upper_mm: tuple[float, float, float]
     knot_mm: float
+
+    @classmethod
+    def over(cls, grid: Grid, seed: tuple[int, ...], knot_mm: float) -> SmoothField:
+        """A field made for the box between the outermost voxel centres of a grid."""
+        corners = grid.corners_mm()
+        low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
+        return cls(seed, low, high, knot_mm)  # type: ignore[arg-type]
 
     def on(self, axes: Axes | Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
         """Values on the lattice spanned by three coordinate vectors (mm), shape (x, y, z)."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import Volume
 from fcdsynth.phantom.fields import SmoothField
@@ -30,7 +28,7 @@ def mistaken_brain(brain: Volume, seed: tuple[int, ...]) -> Volume:
     outer = ndimage.distance_transform_edt(~brain.array, sampling=spacing)
     inner = ndimage.distance_transform_edt(brain.array, sampling=spacing)
     signed = (outer - inner).astype(np.float32)
-    wander = _field(grid, seed, _KNOT_MM) * np.float32(_BORDER_MM)
+    wander = SmoothField.over(grid, seed, _KNOT_MM).on(axes_of(grid)) * np.float32(_BORDER_MM)
     found = ndimage.binary_fill_holes(signed + wander <= 0)
     return Volume(np.asarray(found, dtype=bool), grid)
 
@@ -66,9 +64,3 @@ def mistaken_tissue(tissue: Volume, t1w: Volume, brain: Volume) -> Volume:
     found[brain.array & (found == 0)] = Tissue.CSF
     found[~brain.array] = Tissue.BACKGROUND
     return Volume(found, tissue.grid)
-
-
-def _field(grid: Grid, seed: tuple[int, ...], knot_mm: float) -> NDArray[np.float32]:
-    corners = grid.corners_mm()
-    low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
-    return SmoothField(seed, low, high, knot_mm).on(axes_of(grid))  # type: ignore[arg-type]

@@ -92,12 +92,10 @@ def mirror_matrix(spec: PoseSpec) -> NDArray[np.float64]:
 
 
 def _displacement(spec: PoseSpec, box: Grid, axes: Axes, factor: float) -> NDArray[np.float32]:
-    corners = box.corners_mm()
-    low, high = (tuple(float(v) for v in row) for row in (corners.min(0), corners.max(0)))
     mm = np.empty((3, *(len(axis) for axis in axes)), dtype=np.float32)
     for axis in range(3):
-        coarse = SmoothField((spec.seed, axis), low, high, 42.0)  # type: ignore[arg-type]
-        fine = SmoothField((spec.seed, 3 + axis), low, high, 15.0)  # type: ignore[arg-type]
+        coarse = SmoothField.over(box, (spec.seed, axis), 42.0)
+        fine = SmoothField.over(box, (spec.seed, 3 + axis), 15.0)
         np.multiply(coarse.on(axes), np.float32(spec.warp_mm * factor), out=mm[axis])
         mm[axis] += np.float32(spec.detail_mm * factor) * fine.on(axes)
     return mm

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample, resample_mask
-from fcdsynth.core.subject import Group, Origin, Split, Subject
+from fcdsynth.core.subject import ON_PREPARED_GRID, Group, Origin, Split, Subject
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.measure.hull import depth_below_hull
 from fcdsynth.measure.intensity import normalise
@@ -29,8 +29,6 @@ from fcdsynth.phantom.spec import SubjectSpec
 RAW = "bids"
 _MARGIN_MM, _MULTIPLE = 8.0, 8  # of the prepared grid, as prepare has them
 _BIAS_LEFT = 0.15  # share of the bias field that correction leaves
-_ONE_GRID = ("t1w", "flair", "lesion", "brain", "tissue", "depth", "lobes", "ribbon",
-             "t1w_mirror", "flair_mirror")  # fmt: skip
 
 
 def _grid_around(brain: Volume, spacing_mm: float) -> Grid:
@@ -131,7 +129,7 @@ def _row(folder: Path, spec: SubjectSpec, row: dict[str, str]) -> Subject:
     if patient:
         mask = bids.truth_mask_name(spec.id)
         files["truth"] = f"{RAW}/{bids.TRUTH}/{spec.id}/anat/{mask}"
-    for key in (*_ONE_GRID, "lesion_t1w", "t1w_z", "flair_z"):
+    for key in (*ON_PREPARED_GRID, "lesion_t1w"):
         file = f"{spec.id}/{spec.id}_{key}.nii.gz"
         if (folder / file).is_file():
             files[key] = file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from importlib import resources
@@ -19,7 +18,7 @@ from fcdsynth.phantom import bids
 from fcdsynth.phantom.detectability import METHODS, Counts, Found, best_found, count
 from fcdsynth.phantom.simulate import Simulated
 from fcdsynth.phantom.spec import SubjectSpec
-from fcdsynth.review.pictures import png_bytes, three_planes
+from fcdsynth.review.pictures import data_address, png_bytes, three_planes
 
 REPORT, RECORD = "report.html", "difficulty.json"
 COUNTS, PICTURE = "detectability.json", "lesion.png"
@@ -129,4 +128,4 @@ def _line(method: str, found: Found) -> dict[str, str]:
 
 def _pictures(truth: Path, specs: Sequence[SubjectSpec]) -> list[str]:
     files = [truth / spec.id / PICTURE for spec in specs if spec.patient]
-    return [base64.b64encode(f.read_bytes()).decode() for f in files[:_SHOWN]]
+    return [data_address(f.read_bytes()) for f in files[:_SHOWN]]

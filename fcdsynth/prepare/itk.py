@@ -18,7 +18,6 @@ from fcdsynth.core.resample import resample
 from fcdsynth.core.volume import Volume, canonical
 
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SHEAR_TOLERANCE = 1e-4
 
 
 @contextmanager
@@ -35,8 +34,7 @@ def one_thread() -> Iterator[None]:
 def _without_shear(volume: Volume) -> Volume:
     """Resample onto right-angled axes, which ITK's gradients take for granted."""
     grid = volume.grid
-    directions = grid.matrix[:3, :3] / np.asarray(grid.spacing_mm)
-    if np.abs(directions.T @ directions - np.eye(3)).max() <= _SHEAR_TOLERANCE:
+    if grid.right_angled:
         return volume
     corners = grid.corners_mm()
     spacing = min(grid.spacing_mm)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -14,7 +13,7 @@ from fcdsynth.prepare.concerns import KEPT
 from fcdsynth.prepare.numbers import NUMBERS
 from fcdsynth.prepare.pictures import quality_sheet, thumbnail
 from fcdsynth.prepare.scene import Scene
-from fcdsynth.review.pictures import png_bytes
+from fcdsynth.review.pictures import data_address, png_bytes
 
 _DPI, _THUMBNAIL_DPI = 90, 60
 
@@ -54,7 +53,7 @@ def write_page(folder: Path, scene: Scene, quality: Mapping[str, Any]) -> Path:
         subject=subject,
         lead=_lead(scene, quality),
         warnings=quality["warnings"],
-        picture="data:image/png;base64," + base64.b64encode(png).decode(),
+        picture=data_address(png),
         caption=_caption(scene),
         numbers=_numbers(scene, quality),
         file=f"{subject}_quality.json",

@@ -31,6 +31,7 @@ from fcdsynth.measure.ribbon import ribbon_depth
 from fcdsynth.prepare import brain as brains
 from fcdsynth.prepare.bias import correct_bias
 from fcdsynth.prepare.labelling import adopt_labels, label_brain
+from fcdsynth.prepare.plausible import cover
 from fcdsynth.prepare.registration import register
 from fcdsynth.prepare.template import place
 
@@ -101,14 +102,6 @@ def near_brain(mask: Volume) -> Volume:
     """The mask grown by `_NEAR_MM`, so that registration sees the brain's edge."""
     outside = ndimage.distance_transform_edt(~mask.array, sampling=mask.grid.spacing_mm)
     return Volume(outside <= _NEAR_MM, mask.grid)
-
-
-def _cover(brain: Volume, flair: Grid, to_flair: NDArray[np.float64]) -> float:
-    """Share of the brain inside the FLAIR's field of view."""
-    points = brain.grid.to_mm(np.argwhere(brain.array))
-    index = flair.to_vox(points @ to_flair[:3, :3].T + to_flair[:3, 3])
-    inside = ((index >= -0.5) & (index <= np.asarray(flair.shape) - 0.5)).all(axis=1)
-    return float(inside.mean())
 
 
 def _rounded(matrix: NDArray[Any] | None) -> list[list[float]] | None:
@@ -183,7 +176,7 @@ def _prepare(job: Job, folder: Path) -> dict[str, Any]:
         write("flair", prepared["flair"].array, grid)
         quality |= {
             "flair_information_nats": round(match.information, 4),
-            "flair_cover": round(_cover(brain, flair.grid, to_flair), 4),
+            "flair_cover": round(cover(brain, flair.grid, to_flair), 4),
         }
     plane = (Midplane.from_mni(placement.t1w_to_mni) if placement.trusted
              else Midplane.fitted(brain))  # fmt: skip

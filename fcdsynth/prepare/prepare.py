@@ -12,7 +12,7 @@ from fcdsynth.core.errors import CohortError, FcdsynthError, SettingsError
 from fcdsynth.core.memory import affordable, cores, free_gib
 from fcdsynth.core.progress import try_items
 from fcdsynth.core.run import Run
-from fcdsynth.core.subject import Origin, Subject
+from fcdsynth.core.subject import ON_PREPARED_GRID, Origin, Subject
 from fcdsynth.core.volume import read_grid
 from fcdsynth.prepare.attempt import Attempt, attempt, gib_needed
 from fcdsynth.prepare.audit import CONFOUND
@@ -29,9 +29,7 @@ from fcdsynth.prepare.person import Job
 from fcdsynth.prepare.zscores import write_zscores
 
 _LOG = logging.getLogger(__name__)
-_ONE_GRID = ("t1w", "flair", "lesion", "brain", "tissue", "depth", "lobes", "ribbon",
-             "t1w_mirror", "flair_mirror", "t1w_z", "flair_z")  # fmt: skip
-_MADE = (*_ONE_GRID, "lesion_t1w")
+_MADE = (*ON_PREPARED_GRID, "lesion_t1w")
 _RAW = ("t1w", "flair", "lesion", "brain", "labels")
 _MODES = ("auto", "given", "foreground")
 
@@ -96,7 +94,7 @@ def prepare(
         done = _written(raw, run.folder, {failure.subject for failure in failures})
         write_zscores(done, run.folder, workers=workers or cores())
         done = _written(raw, run.folder, {failure.subject for failure in failures})
-        if faults := done.check(one_grid=_ONE_GRID):
+        if faults := done.check(one_grid=ON_PREPARED_GRID):
             raise faults[0]
         write_failures(run.folder, failures)
         audit = json.loads(confound.read_text("utf-8")) if confound.is_file() else None

@@ -6,6 +6,7 @@ the convention is only the direction of the horizontal axis and is written on ev
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,6 +157,11 @@ def png_bytes(figure: Figure, dpi: int = 110) -> bytes:
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, facecolor=BACKGROUND, metadata={"Software": None})
     return stream.getvalue()
+
+
+def data_address(png: bytes) -> str:
+    """A PNG as an address that holds the image itself."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def write_png(path: Path | str, figure: Figure, dpi: int = 110) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from fcdsynth.core.detection import Detections
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.measure.components import label_components
-from fcdsynth.review.pictures import Panel, png_bytes, slice_row, three_planes
+from fcdsynth.review.pictures import Panel, data_address, png_bytes, slice_row, three_planes
 from fcdsynth.review.planes import Content
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import Plan
@@ -40,11 +39,6 @@ class Picture:
     def source(self) -> str:
         """The image as a data address, so that the report needs no other file."""
         return data_address(self.png)
-
-
-def data_address(png: bytes) -> str:
-    """A PNG as an address that holds the image itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _centre(mask: Volume) -> Point:

@@ -16,10 +16,10 @@ from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import git_state
 from fcdsynth.core.subject import Origin
+from fcdsynth.review.pictures import data_address
 from fcdsynth.study.gallery import (
     Picture,
     annotated,
-    data_address,
     detected,
     flagged,
     synthetic,
