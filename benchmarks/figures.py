@@ -56,10 +56,13 @@ class Figures:
         goal, met = "", None
         if self.quick:  # too small and too coarse to be held against a goal
             at_least = at_most = None
+        goals = []
         if at_least is not None:
-            goal, met = f">= {at_least:g}", bool(value >= at_least)
+            goals.append((f">= {at_least:g}", bool(value >= at_least)))
         if at_most is not None:
-            goal, met = f"<= {at_most:g}", bool(value <= at_most)
+            goals.append((f"<= {at_most:g}", bool(value <= at_most)))
+        if goals:
+            goal, met = ", ".join(text for text, _ in goals), all(held for _, held in goals)
         low, high = (float(v) for v in interval)
         self.figures[name] = Figure(float(value), n, (low, high), goal, met)
 

@@ -58,10 +58,33 @@ def _run_verb(verb: str, words: Sequence[str]) -> Any:
     result = rest.partition("\nReturns:")[2].partition("\nRaises:")[0].strip()
     parser = ArgumentParser(prog=f"fcdsynth {verb}", description=f"{summary}\n\nResult: {result}")
     parser.add_argument("-c", "--config", action=ActionConfigFile, help="YAML file of options")
-    added = parser.add_function_arguments(function, as_positional=True, fail_untyped=True)
+    several = _several(parser, function)
+    added = parser.add_function_arguments(
+        function, as_positional=True, fail_untyped=True, skip=set(several)
+    )
     settings = parser.parse_args(list(words))
     ready = parser.instantiate(settings)
-    return function(**{name: ready[name] for name in added})
+    return function(**{name: ready[name] for name in [*several, *added]})
+
+
+def _several(parser: Any, function: Any) -> list[str]:
+    """Add the arguments that take several words: ``A B C OUT`` and ``--compare A B``.
+
+    Left to itself jsonargparse wants lists of strings in brackets.
+    """
+    from docstring_parser import parse
+
+    told = {p.arg_name: p.description for p in parse(inspect.getdoc(function) or "").params}
+    names = []
+    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+        if parameter.annotation == list[str] and parameter.default is parameter.empty:
+            parser.add_argument(name, nargs="+", type=str, help=told.get(name))
+        elif parameter.annotation == tuple[str, str] | None:
+            parser.add_argument(f"--{name}", nargs=2, type=str, help=told.get(name))
+        else:
+            continue
+        names.append(name)
+    return names
 
 
 def main(argv: Sequence[str] | None = None) -> int:

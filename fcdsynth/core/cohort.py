@@ -16,7 +16,8 @@ from fcdsynth.core.volume import read_grid
 
 TABLE = "cohort.csv"
 SIDECAR = "cohort.json"
-_TEXT = ("site", "scanner", "sex", "age_code", "subtype", "side", "lobe", "mri_negative")
+_TEXT = ("site", "scanner", "sex", "age_code", "subtype", "side", "lobe", "mri_negative",
+         "family")  # fmt: skip
 COLUMNS = (
     "id",
     "group",
@@ -179,7 +180,7 @@ class Cohort:
         return cls(
             table.parent,
             subjects,
-            str(sidecar.get("name", table.parent.name)),
+            str(sidecar.get("name", table.parent.resolve().name)),
             int(sidecar.get("version", 1)),
             tuple(sidecar.get("fitted_on", ())),
         )

@@ -12,6 +12,7 @@ from fcdsynth.core.errors import GeometryError
 
 Shape = tuple[int, int, int]
 _SHEAR_TOLERANCE = 1e-4
+_THICK_MM = 2.5
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,12 @@ class Grid:
         """Whether the array axes are at right angles: no shear, as of a tilted gantry."""
         directions = self.matrix[:3, :3] / np.asarray(self.spacing_mm)
         return bool(np.abs(directions.T @ directions - np.eye(3)).max() <= _SHEAR_TOLERANCE)
+
+    @property
+    def thick_slices(self) -> bool:
+        """Whether slices are above 2.5 mm and half as thick again as pixels are wide (2D scans)."""
+        thickest, thinnest = max(self.spacing_mm), min(self.spacing_mm)
+        return thickest > _THICK_MM and thickest > 1.5 * thinnest
 
     @property
     def voxel_ml(self) -> float:

@@ -109,6 +109,8 @@ class Subject:
         side: ``L``, ``R`` or empty.
         lobe: Lobe code or codes, comma separated, as in ds004199 (``FL``, ``TL,PL``), or empty.
         mri_negative: ``yes``, ``no`` or empty.
+        family: Subjects that share a name here are no independent evidence: relatives, repeated
+            scans of one person, or simulated ones of one anatomy. Empty for one on their own.
         files: Path of each file by its key in `FILE_KEYS`, relative to the cohort folder.
     """
 
@@ -125,6 +127,7 @@ class Subject:
     side: str = ""
     lobe: str = ""
     mri_negative: str = ""
+    family: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property

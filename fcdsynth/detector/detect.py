@@ -17,9 +17,9 @@ from fcdsynth.core.progress import track
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.volume import Volume, read_grid, write_volume
-from fcdsynth.detector.clusters import find_clusters
 from fcdsynth.detector.ensemble import Ensemble, mean_probability
 from fcdsynth.detector.inputs import load_channels, require_spacing
+from fcdsynth.measure.clusters import find_clusters
 from fcdsynth.training.device import choose_device
 
 

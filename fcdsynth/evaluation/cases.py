@@ -26,12 +26,16 @@ class Found:
         cluster: The cluster that found it, None when missed.
         score: Score of that cluster.
         dice: Dice of lesion and that cluster.
+        assd_mm: Average symmetric surface distance of the two, mm.
+        hd95_mm: 95th percentile of their surface distances (Hausdorff 95), mm.
         chance: Share of random draws in which the lesion was found; None without draws.
     """
 
     cluster: int | None
     score: float | None
     dice: float | None
+    assd_mm: float | None
+    hd95_mm: float | None
     chance: float | None
 
 
@@ -44,8 +48,10 @@ class LesionRecord:
         size_vox: Voxels on the native T1w grid.
         volume_ml: Volume in ml.
         centre_mm: Centre of mass, RAS+ mm, native T1w world.
-        inside_brain: Share of its voxels inside the brain mask.
-        site: Probability inside it.
+        lobe: Lobe by the prepared lobe map, else the subject's when that names one lobe; or empty.
+        side: ``L`` or ``R``, likewise.
+        inside_brain: Share of its voxels inside the brain mask; None without a mask.
+        site: Probability inside it; None where maps hold no probabilities.
         mirror: Probability at the mirrored site, None where there is none to speak of.
         random: Mean probability at random sites of the same volume, None as above.
         found: Its fate by rule.
@@ -55,8 +61,10 @@ class LesionRecord:
     size_vox: int
     volume_ml: float
     centre_mm: Point
-    inside_brain: float
-    site: SiteProbability
+    lobe: str
+    side: str
+    inside_brain: float | None
+    site: SiteProbability | None
     mirror: SiteProbability | None
     random: SiteProbability | None
     found: Mapping[Rule, Found]
@@ -72,6 +80,9 @@ class ClusterRecord:
         size_vox: Voxels on the native T1w grid.
         volume_ml: Volume in ml.
         centre_mm: Centre of mass, RAS+ mm, native T1w world.
+        centre_mni_mm: The same in MNI space; None without a transform.
+        lobe: Lobe by the prepared lobe map at the centre of mass, or empty.
+        side: ``L`` or ``R``, by the same map, else by the MNI x, else by the world's x.
         gap_mm: Distance to the nearest lesion voxel, None beyond 20 mm or without a lesion.
         roles: What it counts as by rule.
     """
@@ -81,8 +92,26 @@ class ClusterRecord:
     size_vox: int
     volume_ml: float
     centre_mm: Point
+    centre_mni_mm: Point | None
+    lobe: str
+    side: str
     gap_mm: float | None
     roles: Mapping[Rule, Role]
+
+
+@dataclass(frozen=True, slots=True)
+class VoxelBins:
+    """Voxels of the brain by their probability, in bins of equal width from 0 to 1.
+
+    Args:
+        n: Voxels in each bin.
+        lesion: Those of them inside the reference.
+        total: Sum of their probabilities.
+    """
+
+    n: tuple[int, ...]
+    lesion: tuple[int, ...]
+    total: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +125,12 @@ class SubjectRecord:
         site: Name of the site, empty when unknown.
         scanner: Name of the scanner, empty when unknown.
         subtype: Histological subtype, or empty.
-        lobe: Lobe code, or empty.
+        lobe: Lobe code of the table, or empty.
         mri_negative: ``yes``, ``no`` or empty.
-        flair: Whether the subject has a FLAIR volume.
+        flair: ``3D``, ``2D`` (thick slices), ``none``, or ``unknown``.
+        family: Subjects of one family are resampled together; empty for one on their own.
+        seen_site: Whether the detector was trained on subjects of the same site: ``yes``,
+            ``no``, or empty when unknown.
         reference: Which mask was the reference: ``truth``, ``lesion_t1w``, or empty for
             controls.
         lesions: Lesions, largest first.
@@ -106,9 +138,15 @@ class SubjectRecord:
         dice: Dice of the whole reference and all clusters; None for controls.
         whole_site: Probability inside the whole reference mask; None for controls.
         whole_mirror: Probability at its mirrored site, None where there is none.
-        mirror_by: What the mirror is: ``mni`` or ``brain centre``; empty for controls.
+        ranked: Whether scores tell clusters apart; not so in binary maps.
+        brain: Whether there is a brain mask.
+        mirror_by: What the mirror is: ``mni`` or ``brain centre``; empty where there is none.
+        random_in: Where random sites lie: ``ribbon`` (the prepared map of the cortical ribbon) or
+            ``brain``; empty where there are none.
         chance: Share of random draws in which any lesion was found, by rule; None for
             controls or without draws.
+        bins: Voxels by probability, in the brain mask where there is one; None where maps hold
+            no probabilities.
     """
 
     id: str
@@ -119,15 +157,21 @@ class SubjectRecord:
     subtype: str
     lobe: str
     mri_negative: str
-    flair: bool
+    flair: str
+    family: str
+    seen_site: str
     reference: str
     lesions: tuple[LesionRecord, ...]
     clusters: tuple[ClusterRecord, ...]
     dice: float | None
     whole_site: SiteProbability | None
     whole_mirror: SiteProbability | None
+    ranked: bool
+    brain: bool
     mirror_by: str
+    random_in: str
     chance: Mapping[Rule, float] | None
+    bins: VoxelBins | None
 
     @property
     def is_patient(self) -> bool:
@@ -154,7 +198,7 @@ class SubjectRecord:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> SubjectRecord:
         """Read back what `to_json` gave, also after a trip through JSON text."""
-        chance = record["chance"]
+        chance, bins = record["chance"], record["bins"]
         return cls(
             **{
                 **record,
@@ -164,6 +208,9 @@ class SubjectRecord:
                 "whole_site": _site(record["whole_site"]),
                 "whole_mirror": _site(record["whole_mirror"]),
                 "chance": None if chance is None else {Rule(k): v for k, v in chance.items()},
+                "bins": None
+                if bins is None
+                else VoxelBins(**{k: tuple(v) for k, v in bins.items()}),
             }
         )
 
@@ -177,7 +224,7 @@ def _lesion(entry: Mapping[str, Any]) -> LesionRecord:
         **{
             **entry,
             "centre_mm": tuple(entry["centre_mm"]),
-            "site": SiteProbability(**entry["site"]),
+            "site": _site(entry["site"]),
             "mirror": _site(entry["mirror"]),
             "random": _site(entry["random"]),
             "found": {Rule(name): Found(**fate) for name, fate in entry["found"].items()},
@@ -187,4 +234,12 @@ def _lesion(entry: Mapping[str, Any]) -> LesionRecord:
 
 def _cluster(entry: Mapping[str, Any]) -> ClusterRecord:
     roles = {Rule(name): Role(role) for name, role in entry["roles"].items()}
-    return ClusterRecord(**{**entry, "centre_mm": tuple(entry["centre_mm"]), "roles": roles})
+    mni = entry["centre_mni_mm"]
+    return ClusterRecord(
+        **{
+            **entry,
+            "centre_mm": tuple(entry["centre_mm"]),
+            "centre_mni_mm": None if mni is None else tuple(mni),
+            "roles": roles,
+        }
+    )

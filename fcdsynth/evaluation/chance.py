@@ -26,13 +26,20 @@ class Places:
         brain: Brain mask, shape (x, y, z).
         grid: Its grid.
         largest_vox: Size of the largest cluster that will be asked for.
+        seeds: Flat indices of the voxels that clusters grow from; all of the brain when None.
     """
 
-    def __init__(self, brain: NDArray[np.bool_], grid: Grid, largest_vox: int) -> None:
+    def __init__(
+        self,
+        brain: NDArray[np.bool_],
+        grid: Grid,
+        largest_vox: int,
+        seeds: NDArray[np.intp] | None = None,
+    ) -> None:
         self.brain = brain
         self.grid = grid
         self.largest_vox = largest_vox
-        self.seeds = np.flatnonzero(brain)
+        self.seeds = np.flatnonzero(brain) if seeds is None else seeds
 
     @cached_property
     def _offsets(self) -> NDArray[np.intp]:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from fcdsynth.core.errors import CohortError
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import Comparison, PairedFigure
+from fcdsynth.evaluation.delong import area_difference
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.intervals import (
-    NO_INTERVAL,
-    bootstrap_ratio,
-    resampling_counts,
-    strata_of,
+from fcdsynth.evaluation.intervals import LEVEL, NO_INTERVAL, bootstrap_ratio
+from fcdsynth.evaluation.outcomes import Outcome, outcomes_of, site_outcomes
+from fcdsynth.evaluation.paired import (
+    family_means,
+    holm,
+    mcnemar_exact,
+    sign_flips,
+    wilcoxon_signed,
 )
-from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.paired import holm, mcnemar_exact, wilcoxon_signed
 from fcdsynth.evaluation.report import Report
+from fcdsynth.evaluation.resampling import resampling_counts, strata_of
 from fcdsynth.evaluation.rules import Rule, rule_named
+from fcdsynth.evaluation.smallest import paired_means, paired_shares
 
-STATISTICS = ("max", "mean", "p95")
 _VOLUME_TOLERANCE = 1e-3
 
 
@@ -50,16 +53,26 @@ def compare_reports(
 
 
 def compare(
-    a: Report, b: Report, rule: str | None = None, bootstrap: int = 2000, seed: int = 0
+    a: Report | Sequence[Report],
+    b: Report | Sequence[Report],
+    rule: str | None = None,
+    bootstrap: int = 2000,
+    seed: int = 0,
 ) -> Comparison:
-    """Compare two reports on the same subjects and reference masks.
+    """Compare two arms on the same subjects and reference masks.
 
     Found or missed and clean or not are tested with the exact McNemar test, false positives and
-    lesion-site probabilities with the Wilcoxon signed-rank test.
+    lesion-site probabilities with the Wilcoxon signed-rank test and by permutation, the area
+    under the ROC curve with the paired test of DeLong. Subjects of one family are drawn, and
+    turn their signs, together. Subjects without a lesion-site probability are left out of it.
+
+    Of an arm trained with several seeds, each subject's mean over the seeds is compared: found in
+    two of three is 2/3, so that Wilcoxon's test takes McNemar's place. Intervals and p values then
+    speak of these seeds on other subjects, not of other seeds.
 
     Args:
-        a: First arm.
-        b: Second arm.
+        a: First arm, a report or those of its seeds.
+        b: Second arm, likewise.
         rule: Rule of the headline figures; that of ``a`` when None.
         bootstrap: Bootstrap samples.
         seed: Seed of the bootstrap.
@@ -68,27 +81,36 @@ def compare(
         CohortError: If the two hold other subjects, groups or lesions.
         SettingsError: If there is no such rule.
     """
-    headline = a.rule if rule is None else rule_named(rule)
-    pairs = _paired(a.subjects, b.subjects)
-    patients = [pair for pair in pairs if pair[0].is_patient]
-    controls = [pair for pair in pairs if not pair[0].is_patient]
-    members = {"patients": patients, "controls": controls}
-    counts = {
-        unit: _resampling([first for first, _ in mine], bootstrap, seed)
-        for unit, mine in members.items()
-    }
-    figures = [_figure(m, members[m.unit], counts[m.unit]) for m in _measures()]
+    first, second = ([x] if isinstance(x, Report) else list(x) for x in (a, b))
+    if not first or not second:
+        raise CohortError("compare", "an arm without a report", "at least one seed of each arm",
+                          "Give the reports of both arms.")  # fmt: skip
+    headline = first[0].rule if rule is None else rule_named(rule)
+    pairs = _paired([r.subjects for r in first], [r.subjects for r in second])
+    patients = [pair for pair in pairs if pair[0][0].is_patient]
+    controls = [pair for pair in pairs if not pair[0][0].is_patient]
+    draw = _Draw(bootstrap, seed)
+    figures = [
+        _figure(outcome, patients if outcome.patients else controls, draw)
+        for outcome in (*(o for each in Rule for o in outcomes_of(each)), *site_outcomes())
+    ]
+    figures.append(_area(patients, controls))
     return Comparison(headline.value, len(patients), len(controls), tuple(figures))
 
 
 def compare_arms(
-    baseline: Report, arms: Mapping[str, Report], bootstrap: int = 2000, seed: int = 0
+    baseline: Report | Sequence[Report],
+    arms: Mapping[str, Report] | Mapping[str, Sequence[Report]],
+    bootstrap: int = 2000,
+    seed: int = 0,
 ) -> dict[str, Comparison]:
     """Compare several arms with one baseline; p values are adjusted by Holm over the arms.
 
+    The adjustment is over the arms, separately for each figure and test.
+
     Args:
-        baseline: The arm that all others are compared with.
-        arms: The other arms by name.
+        baseline: The arm that all others are compared with, a report or those of its seeds.
+        arms: The other arms by name, likewise.
         bootstrap: Bootstrap samples.
         seed: Seed of the bootstrap.
 
@@ -96,112 +118,149 @@ def compare_arms(
         CohortError: As `compare`.
     """
     done = {name: compare(baseline, arm, None, bootstrap, seed) for name, arm in arms.items()}
-    adjusted = dict(done)
-    for index in range(len(_measures())):
-        p_values = {name: p for name, c in done.items() if (p := c.figures[index].p) is not None}
-        for name, p_holm in holm(p_values).items():
-            figures = list(adjusted[name].figures)
-            figures[index] = replace(figures[index], p_holm=p_holm)
-            adjusted[name] = replace(adjusted[name], figures=tuple(figures))
-    return adjusted
+    adjusted = {name: list(comparison.figures) for name, comparison in done.items()}
+    for index in range(min((len(figures) for figures in adjusted.values()), default=0)):
+        column = {name: figures[index] for name, figures in adjusted.items()}
+        tested = holm({name: f.p for name, f in column.items() if f.p is not None})
+        flipped = {name: f.p_permutation for name, f in column.items()}
+        flips = holm({name: p for name, p in flipped.items() if p is not None})
+        for name, figure in column.items():
+            adjusted[name][index] = replace(
+                figure, p_holm=tested.get(name), p_permutation_holm=flips.get(name)
+            )
+    return {name: replace(c, figures=tuple(adjusted[name])) for name, c in done.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Measure:
-    name: str
-    rule: str
-    unit: str
-    value: Callable[[SubjectRecord], float]
-    binary: bool
-    better_high: bool
+# One subject in every seed of the first arm, and of the second.
+Runs = tuple[SubjectRecord, ...]
+Pair = tuple[Runs, Runs]
 
 
-def _measures() -> list[_Measure]:
-    measures = []
-    for rule in Rule:
-        found = partial(_found, rule)
-        wrong = partial(_false_positives, rule)
-        measures += [
-            _Measure("subject_sensitivity", rule.value, "patients", found, True, True),
-            _Measure("specificity", rule.value, "controls", _clean, True, True),
-            _Measure("false_positives_per_patient", rule.value, "patients", wrong, False, False),
-            _Measure("false_positives_per_control", rule.value, "controls", wrong, False, False),
-        ]
-    for statistic in STATISTICS:
-        site = partial(_site, statistic)
-        name = f"site_probability_{statistic}"
-        measures.append(_Measure(name, "", "patients", site, False, True))
-    return measures
-
-
-def _found(rule: Rule, subject: SubjectRecord) -> float:
-    return float(subject.n_found(rule) > 0)
-
-
-def _false_positives(rule: Rule, subject: SubjectRecord) -> float:
-    return float(subject.n_role(rule, Role.FALSE))
-
-
-def _clean(subject: SubjectRecord) -> float:
-    return float(not subject.clusters)
-
-
-def _site(statistic: str, subject: SubjectRecord) -> float:
-    return float(getattr(subject.whole_site, statistic))
-
-
-def _resampling(subjects: Sequence[SubjectRecord], draws: int, seed: int) -> NDArray[np.float64]:
-    if not subjects:
-        return np.zeros((draws, 0))
-    return resampling_counts(strata_of([(s.group.value, s.site) for s in subjects]), draws, seed)
-
-
-Pair = tuple[SubjectRecord, SubjectRecord]
-
-
-def _paired(a: Sequence[SubjectRecord], b: Sequence[SubjectRecord]) -> list[Pair]:
-    first, second = {s.id: s for s in a}, {s.id: s for s in b}
-    unpaired = sorted(set(first) ^ set(second))
+def _paired(
+    a: Sequence[Sequence[SubjectRecord]], b: Sequence[Sequence[SubjectRecord]]
+) -> list[Pair]:
+    tables = [{s.id: s for s in subjects} for subjects in (*a, *b)]
+    unpaired = sorted({name for table in tables for name in table.keys() ^ tables[0].keys()})
     if unpaired:
         raise CohortError(
-            ", ".join(unpaired[:5]), "subjects that only one of the two reports holds",
-            "the same subjects in both", "Detect and evaluate both arms on one cohort.",
+            ", ".join(unpaired[:5]), "subjects that not all of the reports hold",
+            "the same subjects in all", "Detect and evaluate all arms on one cohort.",
         )  # fmt: skip
-    pairs = [(first[name], second[name]) for name in first]
-    for one, other in pairs:
-        volumes = [le.volume_ml for le in one.lesions]
-        others = [le.volume_ml for le in other.lesions]
-        same = len(volumes) == len(others) and np.allclose(
-            volumes, others, rtol=_VOLUME_TOLERANCE, atol=0
-        )
-        if one.group is not other.group or not same:
-            raise CohortError(
-                one.id, f"lesions of {others} ml in the second report",
-                f"those of the first: {volumes} ml",
-                "Evaluate both arms against one version of the reference masks.",
-            )  # fmt: skip
+    pairs: list[Pair] = []
+    for name, one in tables[0].items():
+        runs = tuple(table[name] for table in tables)
+        for other in runs[1:]:
+            _same_reference(one, other)
+        pairs.append((runs[: len(a)], runs[len(a) :]))
     return pairs
 
 
-def _figure(measure: _Measure, pairs: Sequence[Pair], counts: NDArray[np.float64]) -> PairedFigure:
-    if not pairs:
-        empty = Case.NO_PATIENTS if measure.unit == "patients" else Case.NO_CONTROLS
-        return PairedFigure(
-            measure.name, measure.rule, None, None, None, None, None, 0, measure.unit, 0, 0,
-            None, "none", (), (), None, empty.value,
+def _same_reference(one: SubjectRecord, other: SubjectRecord) -> None:
+    volumes = [le.volume_ml for le in one.lesions]
+    others = [le.volume_ml for le in other.lesions]
+    same = len(volumes) == len(others) and np.allclose(
+        volumes, others, rtol=_VOLUME_TOLERANCE, atol=0
+    )
+    if one.group is not other.group or not same:
+        raise CohortError(
+            one.id, f"lesions of {others} ml in a later report",
+            f"those of the first: {volumes} ml",
+            "Evaluate all arms against one version of the reference masks.",
         )  # fmt: skip
-    a = np.array([measure.value(one) for one, _ in pairs])
-    b = np.array([measure.value(other) for _, other in pairs])
-    better = b - a if measure.better_high else a - b
-    gained = tuple(one.id for (one, _), gain in zip(pairs, better, strict=True) if gain > 0)
-    lost = tuple(one.id for (one, _), gain in zip(pairs, better, strict=True) if gain < 0)
-    if measure.binary:
+
+
+class _Draw:
+    """Bootstrap weights of sets of subjects, drawn once for each set."""
+
+    def __init__(self, draws: int, seed: int) -> None:
+        self.seed = seed
+        self._draws = draws
+        self._drawn: dict[tuple[str, ...], NDArray[np.float64]] = {}
+
+    def counts(self, subjects: Sequence[SubjectRecord]) -> NDArray[np.float64]:
+        key = tuple(s.id for s in subjects)
+        if key not in self._drawn:
+            strata = strata_of([(s.group.value, s.site) for s in subjects])
+            families = [s.family for s in subjects]
+            self._drawn[key] = resampling_counts(strata, self._draws, self.seed, families)
+        return self._drawn[key]
+
+
+def _figure(outcome: Outcome, pairs: Sequence[Pair], draw: _Draw) -> PairedFigure:
+    values = _means(pairs, outcome.value)
+    one_seed = all(len(runs) == 1 for pair in pairs for runs in pair)
+    known: NDArray[np.bool_] = ~np.isnan(values.sum(axis=1))
+    if not known.any():
+        empty = Case.NO_PROBABILITIES
+        if not pairs:
+            empty = Case.NO_PATIENTS if outcome.patients else Case.NO_CONTROLS
+        return _none(outcome.name, outcome.rule_name, outcome.unit, empty)
+    subjects = [runs[0] for (runs, _), kept in zip(pairs, known, strict=True) if kept]
+    a, b = values[known].T
+    change = b - a
+    better = change if outcome.better_high else -change
+    gained = tuple(s.id for s, gain in zip(subjects, better, strict=True) if gain > 0)
+    lost = tuple(s.id for s, gain in zip(subjects, better, strict=True) if gain < 0)
+    families = [s.family for s in subjects]
+    n, mean = len(subjects), float(change.mean())
+    interval = NO_INTERVAL
+    if gained or lost:
+        interval = bootstrap_ratio(change, np.ones_like(change), draw.counts(subjects))
+    flips = None
+    if not (outcome.binary and one_seed) or any(families):
+        flips = sign_flips(change, families, seed=draw.seed)
+    if outcome.binary and one_seed:
         p, test = mcnemar_exact(len(gained), len(lost)), "exact McNemar"
+        discordant = (len(gained) + len(lost)) / n
+        smallest = paired_shares(outcome, n, discordant, "the discordant pairs here", mean)
     else:
-        p, test = wilcoxon_signed(b - a), "Wilcoxon signed-rank"
-    interval = bootstrap_ratio(b - a, np.ones_like(a), counts) if gained or lost else NO_INTERVAL
+        means = family_means(change, families)
+        p, test = wilcoxon_signed(means), "Wilcoxon signed-rank"
+        test += " on family means" if any(families) else ""
+        sd = float(change.std(ddof=1)) if n > 1 else 0.0
+        smallest = paired_means(outcome, n, sd, "SD of the differences here", mean)
     return PairedFigure(
-        measure.name, measure.rule, float(a.mean()), float(b.mean()), float((b - a).mean()),
-        interval.low, interval.high, len(pairs), measure.unit, len(gained), len(lost), p, test,
-        gained, lost,
+        outcome.name, outcome.rule_name, float(a.mean()), float(b.mean()), mean, interval.low,
+        interval.high, n, outcome.unit, len(gained), len(lost), p, test, gained, lost,
+        interval=interval.method, p_permutation=flips, smallest=smallest,
+    )  # fmt: skip
+
+
+def _area(patients: Sequence[Pair], controls: Sequence[Pair]) -> PairedFigure:
+    pairs = [*patients, *controls]
+    missing = None
+    if not patients or not controls:
+        missing = Case.NO_CONTROLS if patients else Case.NO_PATIENTS
+    elif not all(one.ranked for pair in pairs for runs in pair for one in runs):
+        missing = Case.BINARY_MAPS
+    if missing is not None:
+        return _none("auroc", "", "subjects", missing)
+    first, second = _means(pairs, lambda s: s.score).T
+    m = len(patients)
+    families = [runs[0].family for runs, _ in pairs]
+    a, b, error, p = area_difference(
+        (first[:m], first[m:]), (second[:m], second[m:]), families
+    )  # fmt: skip
+    low, high, interval = None, None, "none"
+    if error:
+        half = stats.norm.ppf((1 + LEVEL) / 2) * error
+        low, high = max(-1.0, float(b - a - half)), min(1.0, float(b - a + half))
+        interval = "paired DeLong by family" if any(families) else "paired DeLong"
+    test = "none" if p is None else "paired DeLong"
+    return PairedFigure(
+        "auroc", "", a, b, b - a, low, high, len(pairs), "subjects", 0, 0, p, test, (), (),
+        interval=interval,
+    )  # fmt: skip
+
+
+def _means(pairs: Sequence[Pair], value: Callable[[SubjectRecord], float]) -> NDArray[np.float64]:
+    """Mean over seeds of a number of each subject in both arms, shape (pairs, 2)."""
+    rows = [[np.mean([value(one) for one in runs]) for runs in pair] for pair in pairs]
+    return np.array(rows, dtype=float).reshape(-1, 2)
+
+
+def _none(name: str, rule: str, unit: str, empty: Case) -> PairedFigure:
+    return PairedFigure(
+        name, rule, None, None, None, None, None, 0, unit, 0, 0, None, "none", (), (), None,
+        empty.value,
     )  # fmt: skip

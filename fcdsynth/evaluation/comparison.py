@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.smallest import SmallestEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,11 @@ class PairedFigure:
         b: Value in the second arm.
         difference: ``b - a``.
         low: Lower end of the 95 % interval of the difference (stratified bootstrap over
-            subjects), or None.
+            subjects, families drawn whole; normal with DeLong's error for areas), or None.
         high: Upper end, or None.
         n: Pairs.
-        unit: What is paired: patients or controls.
+        unit: What is paired: patients, controls, or subjects (both, for the area under the ROC
+            curve, which no single subject gains or loses).
         gained: Pairs in which b is better (for a figure that is better when lower, lower).
         lost: Pairs in which a is better.
         p: Two-sided p value, or None.
@@ -31,6 +33,13 @@ class PairedFigure:
         lost_ids: Ids of the lost subjects.
         p_holm: p adjusted over the arms, None unless `compare_arms` set it.
         reason: The empty-set case met, or empty.
+        interval: How the interval was made.
+        p_permutation: Two-sided p of the paired permutation test of the mean difference; for
+            found or missed only where families turn together, as it is the exact McNemar test
+            otherwise; None for areas.
+        p_permutation_holm: The same adjusted over the arms.
+        smallest: The smallest effect these pairs could have shown, None for areas and where
+            there are no pairs.
     """
 
     name: str
@@ -50,6 +59,10 @@ class PairedFigure:
     lost_ids: tuple[str, ...]
     p_holm: float | None = None
     reason: str = ""
+    interval: str = "none"
+    p_permutation: float | None = None
+    p_permutation_holm: float | None = None
+    smallest: SmallestEffect | None = None
 
 
 @dataclass(frozen=True, slots=True)

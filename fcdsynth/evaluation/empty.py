@@ -22,6 +22,10 @@ class Case(StrEnum):
     NO_FOUND_LESIONS = "no found lesions"
     NO_MIRROR = "no mirrored site"
     NO_DRAWS = "no random draws"
+    NO_BRAIN = "no brain mask"
+    NO_PROBABILITIES = "maps without probabilities"
+    BINARY_MAPS = "binary maps"
+    ONE_PLACE = "fewer than two sites or scanners with subjects"
     ONE_SUBJECT = "one subject only"
     CLEAN_CONTROL = "control without a cluster"
     PATIENT_WITHOUT_CLUSTERS = "patient without a cluster"
@@ -54,6 +58,19 @@ _CONSEQUENCES = {
         "mirrored voxels lie outside the brain or in a lesion"
     ),
     Case.NO_DRAWS: "chance levels and random sites have no value",
+    Case.NO_BRAIN: (
+        "chance levels, mirrored and random sites have no value for these subjects, and voxel "
+        "calibration looks at their whole volume"
+    ),
+    Case.NO_PROBABILITIES: (
+        "site probability and voxel calibration have no value: the maps say nothing about "
+        "voxels outside their clusters"
+    ),
+    Case.BINARY_MAPS: (
+        "calibration, AUROC and FROC have no value: every cluster has the same score, so "
+        "nothing can be ranked; found and missed, specificity and overlap are as usual"
+    ),
+    Case.ONE_PLACE: "whether sites or scanners differ cannot be tested",
     Case.ONE_SUBJECT: "means over subjects have a value but no interval: nothing varies",
     Case.CLEAN_CONTROL: "a true negative with 0 false positives; it has no Dice",
     Case.PATIENT_WITHOUT_CLUSTERS: (
@@ -95,10 +112,13 @@ def cases_met(subjects: Sequence[SubjectRecord]) -> tuple[Occurrence, ...]:
             found.cluster is not None
             for s in patients for lesion in s.lesions for found in lesion.found.values()
         ),
-        Case.NO_DRAWS: any(s.chance is None for s in patients),
+        Case.NO_DRAWS: any(s.chance is None and s.brain for s in patients),
+        Case.NO_PROBABILITIES: any(s.bins is None for s in subjects),
+        Case.BINARY_MAPS: not all(s.ranked for s in subjects),
         Case.ONE_SUBJECT: len(subjects) == 1,
     }  # fmt: skip
     some = {
+        Case.NO_BRAIN: [s.id for s in subjects if not s.brain],
         Case.NO_MIRROR: [s.id for s in patients if any(le.mirror is None for le in s.lesions)],
         Case.CLEAN_CONTROL: [s.id for s in controls if not s.clusters],
         Case.PATIENT_WITHOUT_CLUSTERS: [s.id for s in patients if not s.clusters],

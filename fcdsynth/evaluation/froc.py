@@ -45,7 +45,12 @@ def froc(subjects: Sequence[SubjectRecord], rule: Rule) -> tuple[FrocPoint, ...]
     Args:
         subjects: The evaluated subjects.
         rule: The hit rule.
+
+    Returns:
+        The points, none where scores do not tell clusters apart.
     """
+    if not all(s.ranked for s in subjects):
+        return ()
     patients = [s for s in subjects if s.is_patient]
     controls = [s for s in subjects if not s.is_patient]
     lesions = [[_score(lesion.found[rule].score) for lesion in s.lesions] for s in patients]

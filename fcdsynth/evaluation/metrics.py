@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fcdsynth.evaluation.cases import LesionRecord, SubjectRecord
+from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
 from fcdsynth.evaluation.intervals import (
     NO_INTERVAL,
@@ -17,13 +17,18 @@ from fcdsynth.evaluation.intervals import (
     bootstrap_ratio,
     clustered_proportion,
     mean_count,
-    resampling_counts,
-    strata_of,
-    wilson,
 )
 from fcdsynth.evaluation.matching import Role
+from fcdsynth.evaluation.resampling import resampling_counts, strata_of
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.site import SiteProbability
+
+# Means over found lesions, and the key of `Found` they are taken from.
+_AGREEMENT = {
+    "dice_found_lesions": "dice",
+    "assd_found_lesions_mm": "assd_mm",
+    "hd95_found_lesions_mm": "hd95_mm",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +81,10 @@ class Sums:
         self.scope = scope
         self.patients = [s for s in subjects if s.is_patient]
         self.controls = [s for s in subjects if not s.is_patient]
+        self.ranked = all(s.ranked for s in subjects)
         strata = strata_of([(s.group.value, s.site) for s in self.subjects])
-        self.counts = resampling_counts(strata, draws, seed)
+        self.families = [s.family for s in self.subjects]
+        self.counts = resampling_counts(strata, draws, seed, self.families)
 
     def over(self, value: Callable[[SubjectRecord], float]) -> NDArray[np.float64]:
         """One number for each subject, shape (n,)."""
@@ -124,11 +131,11 @@ def headline(sums: Sums, rule: Rule) -> list[Figure]:
     return [
         sums.figure(
             "subject_sensitivity", "patients", Case.NO_PATIENTS, found, patient,
-            wilson(int(found.sum()), len(sums.patients)), rule, _mean(luck), counted=True,
+            clustered_proportion(found, patient, sums.counts), rule, _mean(luck), counted=True,
         ),
         sums.figure(
             "specificity", "controls", Case.NO_CONTROLS, clean, control,
-            wilson(int(clean.sum()), len(sums.controls)), rule, counted=True,
+            clustered_proportion(clean, control, sums.counts), rule, counted=True,
         ),
         sums.figure(
             "false_positives_per_patient", "patients", Case.NO_PATIENTS, wrong * patient, patient,
@@ -137,6 +144,10 @@ def headline(sums: Sums, rule: Rule) -> list[Figure]:
         sums.figure(
             "false_positives_per_control", "controls", Case.NO_CONTROLS, wrong * control, control,
             mean_count(wrong[control > 0], sums.counts[:, control > 0]), rule, counted=True,
+        ),
+        sums.figure(
+            "false_positives_per_subject", "subjects", Case.NO_SUBJECTS, wrong, patient + control,
+            mean_count(wrong, sums.counts), rule, counted=True,
         ),
         sums.figure(
             "lesion_recall", "lesions", Case.NO_PATIENTS, caught, lesions,
@@ -154,7 +165,6 @@ def precision(sums: Sums, rule: Rule) -> list[Figure]:
     extra = sums.over(lambda s: s.n_role(rule, Role.EXTRA))
     lesions = sums.over(lambda s: len(s.lesions))
     caught = sums.over(lambda s: s.n_found(rule))
-    overlap = sums.over(lambda s: sum(_dice(le, rule) for le in s.lesions))
     called = right + wrong
     f1_top, f1_bottom = 2 * caught, caught + lesions + wrong
     return [
@@ -175,12 +185,19 @@ def precision(sums: Sums, rule: Rule) -> list[Figure]:
             "extra_clusters_per_patient", "patients", Case.NO_PATIENTS, extra, patient,
             mean_count(extra[patient > 0], sums.counts[:, patient > 0]), rule, counted=True,
         ),
-        sums.figure(
-            "dice_found_lesions", "lesions",
-            Case.NO_FOUND_LESIONS if sums.patients else Case.NO_PATIENTS, overlap, caught,
-            bootstrap_ratio(overlap, caught, sums.counts), rule,
-        ),
+        *(_agreement(sums, rule, name, key) for name, key in _AGREEMENT.items()),
     ]  # fmt: skip
+
+
+def _agreement(sums: Sums, rule: Rule, name: str, key: str) -> Figure:
+    """Mean over found lesions of how well the finding cluster fits."""
+    total = sums.over(
+        lambda s: sum(getattr(le.found[rule], key) or 0.0 for le in s.lesions)
+    )  # fmt: skip
+    caught = sums.over(lambda s: s.n_found(rule))
+    empty = Case.NO_FOUND_LESIONS if sums.patients else Case.NO_PATIENTS
+    interval = bootstrap_ratio(total, caught, sums.counts)
+    return sums.figure(name, "lesions", empty, total, caught, interval, rule)
 
 
 def probabilities(sums: Sums) -> list[Figure]:
@@ -189,6 +206,8 @@ def probabilities(sums: Sums) -> list[Figure]:
     for what, empty in (("site", Case.NO_PATIENTS), ("mirror", Case.NO_MIRROR),
                         ("random", Case.NO_DRAWS)):  # fmt: skip
         reason = empty if sums.patients else Case.NO_PATIENTS
+        if any(s.bins is None for s in sums.subjects):
+            reason = Case.NO_PROBABILITIES
         for statistic in ("max", "mean", "p95"):
             values = [_sites(s, what, statistic) for s in sums.subjects]
             tops = np.array([sum(v) for v in values], dtype=float)
@@ -206,8 +225,15 @@ def whole(sums: Sums) -> list[Figure]:
     """Whole-mask Dice of patients and the AUROC of the subjects' highest scores."""
     patient = sums.over(lambda s: s.is_patient)
     dice = sums.over(lambda s: s.dice or 0.0)
-    area, interval = auroc([s.score for s in sums.patients], [s.score for s in sums.controls])
     missing = Case.NO_CONTROLS if sums.patients else Case.NO_PATIENTS
+    if not sums.ranked:
+        area, interval, missing = None, NO_INTERVAL, Case.BINARY_MAPS
+    else:
+        both = [*sums.patients, *sums.controls]
+        area, interval = auroc(
+            [s.score for s in sums.patients], [s.score for s in sums.controls],
+            [s.family for s in both],
+        )  # fmt: skip
     return [
         sums.figure(
             "dice_whole_mask", "patients", Case.NO_PATIENTS, dice, patient,
@@ -222,10 +248,6 @@ def whole(sums: Sums) -> list[Figure]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _dice(lesion: LesionRecord, rule: Rule) -> float:
-    return lesion.found[rule].dice or 0.0
 
 
 def _sites(subject: SubjectRecord, what: str, statistic: str) -> list[float]:

@@ -1,17 +1,17 @@
-"""What one subject's scoring reads: maps, reference, brain and transforms, with their checks."""
+"""What one subject's scoring reads: maps, reference, brain and places, with their checks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.detection import Detection, Detections
+from fcdsynth.core.detection import Detection
 from fcdsynth.core.errors import CohortError, GeometryError, RunError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample
@@ -24,11 +24,15 @@ from fcdsynth.core.volume import (
     read_mask,
     read_volume,
 )
+from fcdsynth.evaluation.outside import Cut, Outside, cut
 from fcdsynth.evaluation.pairs import Voxels, label_voxels
 from fcdsynth.evaluation.site import mirror_matrix
+from fcdsynth.evaluation.source import SubjectMaps
 from fcdsynth.measure.components import label_components
 
 _REFERENCES = ("truth", "lesion_t1w")
+_FOR_BOTH = ("brain", "transforms", "t1w_native", "lobes", "flair_native")
+_FOR_PATIENTS = ("ribbon",)
 # Interpolation in single precision may leave [0, 1] by this much.
 _ROUNDING = 1e-4
 
@@ -39,32 +43,37 @@ class Scoring:
 
     Args:
         subject: Row of the cohort.
-        detections: Its clusters as listed by detect.
-        probability: Path of the probability map.
-        clusters: Path of the cluster map.
+        maps: Where its maps lie.
         reference_key: ``truth`` or ``lesion_t1w``, empty where the row has neither.
-        files: Paths by key: the reference, ``brain``, ``transforms``, ``t1w_native``.
+        files: Paths by key: the reference, ``brain``, ``transforms``, ``t1w_native``, ``lobes``,
+            ``ribbon``, ``flair_native``, as far as the row has them.
+        seen_site: Whether the detector was trained at the subject's site.
         chance_draws: Random draws for the chance level and for random sites; 0 for none.
         seed: Seed of these draws.
     """
 
     subject: Subject
-    detections: tuple[Detection, ...]
-    probability: Path
-    clusters: Path
+    maps: SubjectMaps
     reference_key: str
-    files: Mapping[str, Path]
-    chance_draws: int
-    seed: int
+    files: Mapping[str, Path] = field(default_factory=dict)
+    seen_site: str = ""
+    chance_draws: int = 0
+    seed: int = 0
 
     @classmethod
     def of(
-        cls, subject: Subject, cohort: Cohort, found: Detections, chance_draws: int, seed: int
+        cls,
+        subject: Subject,
+        cohort: Cohort,
+        maps: SubjectMaps,
+        seen_site: str = "",
+        chance_draws: int = 0,
+        seed: int = 0,
     ) -> Scoring:
         """Gather the paths of one subject.
 
         Raises:
-            CohortError: If a patient has no reference mask or no brain mask.
+            CohortError: If a patient has no reference mask.
         """
         key = next((key for key in _REFERENCES if subject.has(key)), "")
         if subject.is_patient and not key:
@@ -74,15 +83,14 @@ class Scoring:
                 "Prepare the cohort with a lesion mask, or leave the patient out.",
             )  # fmt: skip
         wanted = [key] if key else []
-        wanted += ["brain"] if subject.is_patient else []
-        wanted += [k for k in ("transforms", "t1w_native") if subject.has(k)]
+        wanted += [k for k in _FOR_BOTH if subject.has(k)]
+        wanted += [k for k in _FOR_PATIENTS if subject.is_patient and subject.has(k)]
         return cls(
             subject,
-            found.of(subject.id),
-            found.probability_path(subject.id),
-            found.clusters_path(subject.id),
+            maps,
             key,
             {k: cohort.path(subject, k) for k in wanted},
+            seen_site,
             chance_draws,
             seed,
         )
@@ -94,44 +102,75 @@ class Scoring:
             CohortError: If a file cannot be read.
             GeometryError: If one of them lies on another grid.
         """
-        grid = read_grid(self.probability)
-        native = "Detect again, so that maps lie on the native T1w grid of this cohort."
-        others = {"clusters": (self.clusters, native)}
+        grid = read_grid(self.maps.map)
+        native = (
+            "Detect again, so that maps lie on the native T1w grid of this cohort."
+            if self.maps.outside is None
+            else "Export the tool's map in native T1w space; maps are never resampled here."
+        )
+        others: dict[str, tuple[Path, str]] = {}
+        if self.maps.clusters is not None:
+            others["clusters"] = (self.maps.clusters, native)
         if "t1w_native" in self.files:
             others["t1w_native"] = (self.files["t1w_native"], native)
         if self.reference_key:
             others[self.reference_key] = (
                 self.files[self.reference_key],
-                "Bring the reference mask to the native T1w grid.",
+                "Bring the reference mask to the native T1w grid, or the map to the mask's.",
             )
         for key, (path, remedy) in others.items():
             grid.require_same(read_grid(path), f"{self.subject.id} {key}", remedy)
 
+    def flair_kind(self) -> str:
+        """``3D``, ``2D`` (thick slices), ``none``, or ``unknown``; from the native header."""
+        if "flair_native" in self.files:
+            return "2D" if read_grid(self.files["flair_native"]).thick_slices else "3D"
+        images = ("t1w", "t1w_native", "flair")
+        if self.subject.has("flair") or not any(self.subject.has(key) for key in images):
+            return "unknown"
+        return "none"
 
-def read_probability(task: Scoring) -> Volume:
-    """The probability map in its nearest RAS orientation.
 
-    Raises:
-        CohortError: If values leave [0, 1].
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """The maps of one subject in their nearest RAS orientation.
+
+    Args:
+        grid: Their grid.
+        probability: Shape (x, y, z), float32; None where the tool gives no probabilities.
+        clusters: Voxel indices of each cluster, highest score first, each of shape (n, 3).
+        detections: What is known of each cluster, in the same order.
+        ranked: Whether scores tell clusters apart; not so in binary maps.
     """
-    volume = canonical(read_volume(task.probability))
-    low, high = float(volume.array.min()), float(volume.array.max())
-    if low < -_ROUNDING or high > 1 + _ROUNDING:
-        raise CohortError(
-            f"{task.subject.id} probability", f"values from {low:g} to {high:g}",
-            "probabilities in [0, 1]", "Give a probability map, not logits or labels.",
-        )  # fmt: skip
-    return Volume(np.clip(volume.array, 0, 1), volume.grid)
+
+    grid: Grid
+    probability: NDArray[np.float32] | None
+    clusters: Sequence[Voxels]
+    detections: Sequence[Detection]
+    ranked: bool
 
 
-def read_clusters(task: Scoring) -> list[Voxels]:
-    """Voxel indices of each listed cluster, highest score first, each of shape (n, 3).
+def read_maps(task: Scoring) -> Maps:
+    """Read the maps of detect, or cut those of another tool.
 
     Raises:
+        CohortError: If values are not those that the kind of map has.
         RunError: If cluster map and cluster table disagree.
     """
-    by_label = label_voxels(canonical(read_labels(task.clusters)).array)
-    listed = {d.cluster for d in task.detections}
+    given = _given(task.subject.id, task.maps)
+    probability = None
+    if given.probability is not None:
+        volume = canonical(given.probability)
+        low, high = float(volume.array.min()), float(volume.array.max())
+        if low < -_ROUNDING or high > 1 + _ROUNDING:
+            raise CohortError(
+                f"{task.subject.id} probability", f"values from {low:g} to {high:g}",
+                "probabilities in [0, 1]", "Give a probability map, not logits or labels.",
+            )  # fmt: skip
+        probability = np.clip(volume.array, 0, 1)
+    labels = canonical(given.clusters)
+    by_label = label_voxels(labels.array)
+    listed = {d.cluster for d in given.detections}
     if set(by_label) != listed:
         raise RunError(
             f"{task.subject.id} clusters",
@@ -139,7 +178,22 @@ def read_clusters(task: Scoring) -> list[Voxels]:
             f"{sorted(listed - set(by_label))} only in the table",
             "the same clusters in both", "Run fcdsynth detect again.",
         )  # fmt: skip
-    return [by_label[d.cluster] for d in task.detections]
+    voxels = [by_label[d.cluster] for d in given.detections]
+    ranked = task.maps.outside is None or task.maps.outside.ranked
+    return Maps(labels.grid, probability, voxels, given.detections, ranked)
+
+
+def read_cluster_map(subject: str, maps: SubjectMaps) -> Volume:
+    """The clusters of one subject as labels, on the grid of the map."""
+    if maps.clusters is not None:
+        return read_labels(maps.clusters)
+    return _given(subject, maps).clusters
+
+
+def _given(subject: str, maps: SubjectMaps) -> Cut:
+    if maps.clusters is not None:
+        return Cut(read_volume(maps.map), read_labels(maps.clusters), maps.detections)
+    return cut(subject, maps.map, maps.outside or Outside(maps.map.parent, {}))
 
 
 def read_reference(task: Scoring, grid: Grid) -> tuple[list[Voxels], NDArray[np.bool_]]:
@@ -164,13 +218,17 @@ def read_reference(task: Scoring, grid: Grid) -> tuple[list[Voxels], NDArray[np.
     return list(label_voxels(labels.array).values()), mask.array
 
 
-def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_]:
-    """The prepared brain mask on the native grid, shape (x, y, z).
+def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_] | None:
+    """The brain mask on the native grid, shape (x, y, z); None where the row has none.
 
     Raises:
         GeometryError: If it does not meet the grid.
     """
-    mask = read_mask(task.files["brain"])
+    if "brain" not in task.files:
+        return None
+    mask = canonical(read_mask(task.files["brain"]))
+    if mask.grid.close_to(grid):
+        return mask.array
     moved = resample(Volume(mask.array.astype(np.uint8), mask.grid), grid, order=0)
     if not moved.array.any():
         raise GeometryError(
@@ -181,13 +239,36 @@ def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_]:
     return np.asarray(moved.array > 0)
 
 
-def read_mirror(
-    task: Scoring, brain: NDArray[np.bool_], grid: Grid
+def read_ribbon(task: Scoring, brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.intp] | None:
+    """Flat indices of native voxels in the cortical ribbon; None where nothing tells them."""
+    if "ribbon" not in task.files:
+        return None
+    ribbon = read_volume(task.files["ribbon"])
+    to_grid = np.linalg.inv(grid.matrix) @ ribbon.grid.matrix
+    at = np.argwhere(ribbon.array > 0) @ to_grid[:3, :3].T + to_grid[:3, 3]
+    at = np.rint(at).astype(int)
+    at = at[((at >= 0) & (at < grid.shape)).all(axis=1)]
+    here = np.zeros(grid.shape, dtype=bool)
+    here[tuple(at.T)] = True
+    seeds = np.flatnonzero(here & brain)
+    return seeds if len(seeds) else None
+
+
+def read_to_mni(task: Scoring) -> NDArray[np.float64] | None:
+    """World matrix from T1w to MNI, shape (4, 4); None where prepare found none."""
+    return matrix_to_mni(task.files["transforms"]) if "transforms" in task.files else None
+
+
+def matrix_to_mni(transforms: Path) -> NDArray[np.float64] | None:
+    """The matrix ``t1w_to_mni`` of a transforms file, shape (4, 4); None where it has none."""
+    matrix = json.loads(transforms.read_text()).get("t1w_to_mni")
+    return None if matrix is None else np.asarray(matrix, dtype=float)
+
+
+def mirror_of(
+    to_mni: NDArray[np.float64] | None, brain: NDArray[np.bool_], grid: Grid
 ) -> tuple[NDArray[np.float64], str]:
     """World-to-world reflection to the other hemisphere, and what it rests on."""
-    to_mni = None
-    if "transforms" in task.files:
-        to_mni = json.loads(task.files["transforms"].read_text()).get("t1w_to_mni")
     if to_mni is not None:
         return mirror_matrix(to_mni, 0.0), "mni"
     centre = grid.to_mm(np.argwhere(brain).mean(axis=0))

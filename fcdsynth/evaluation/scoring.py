@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcdsynth.core.detection import Detection
-from fcdsynth.core.grid import Grid
-from fcdsynth.evaluation.cases import ClusterRecord, Found, LesionRecord, SubjectRecord
+from fcdsynth.evaluation.calibration import voxel_bins
+from fcdsynth.evaluation.cases import (
+    ClusterRecord,
+    Found,
+    LesionRecord,
+    Point,
+    SubjectRecord,
+)
 from fcdsynth.evaluation.chance import Chance, Places, chance_level
 from fcdsynth.evaluation.matching import Match, match
 from fcdsynth.evaluation.pairs import LesionField, Pairs, Voxels, measure_pairs
 from fcdsynth.evaluation.reading import (
+    Maps,
     Scoring,
+    mirror_of,
     read_brain,
-    read_clusters,
-    read_mirror,
-    read_probability,
+    read_maps,
     read_reference,
+    read_ribbon,
 )
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.site import SiteProbability, mirrored_site, random_site
+from fcdsynth.evaluation.surface import surface_distances
+from fcdsynth.evaluation.whereabouts import Whereabouts
 
 
 def score_subject(task: Scoring) -> SubjectRecord:
@@ -42,46 +51,37 @@ def score_subject(task: Scoring) -> SubjectRecord:
         GeometryError: If the brain mask does not meet the map.
     """
     subject = task.subject
-    volume = read_probability(task)
-    probability, grid = volume.array, volume.grid
-    clusters = read_clusters(task)
-    scores = [d.score for d in task.detections]
-    lesions, reference = read_reference(task, grid)
-    fields = [LesionField.of(voxels, grid) for voxels in lesions]
-    pairs = measure_pairs(fields, clusters, grid)
+    maps = read_maps(task)
+    lesions, reference = read_reference(task, maps.grid)
+    fields = [LesionField.of(voxels, maps.grid) for voxels in lesions]
+    pairs = measure_pairs(fields, maps.clusters, maps.grid)
+    scores = [d.score for d in maps.detections]
     matches = {rule: match(rule, pairs, scores) for rule in Rule}
-    chance: Chance | None = None
-    records: tuple[LesionRecord, ...] = ()
-    whole_site = whole_mirror = None
-    mirror_by = ""
-    if fields:
-        brain = read_brain(task, grid)
-        flip, mirror_by = read_mirror(task, brain, grid)
-        biggest = max(len(voxels) for voxels in [*clusters, *lesions])
-        places = Places(brain, grid, biggest)
-        rng = np.random.default_rng([task.seed, zlib.crc32(subject.id.encode())])
-        if task.chance_draws:
-            sizes = [len(voxels) for voxels in clusters]
-            chance = chance_level(fields, sizes, scores, places, task.chance_draws, rng)
-        records = tuple(
+    brain = read_brain(task, maps.grid)
+    where = Whereabouts.read(task) if lesions or maps.clusters else Whereabouts(None, None)
+    sites = _Sites.none(len(lesions))
+    if lesions and (brain is not None or maps.probability is not None):
+        sites = _Sites.of(task, maps, lesions, fields, reference, brain, where, scores)
+    records = []
+    distances: dict[tuple[int, int], tuple[float, float]] = {}
+    for number, lesion in enumerate(fields):
+        lobe, side = where.lobe(lesion.voxels, maps.grid)
+        inside = None if brain is None else float(brain[tuple(lesion.voxels.T)].mean())
+        records.append(
             LesionRecord(
                 number + 1,
-                len(field.voxels),
-                len(field.voxels) * grid.voxel_ml,
-                _point(field.centre_mm),
-                float(brain[tuple(field.voxels.T)].mean()),
-                SiteProbability.of(probability[tuple(field.voxels.T)]),
-                mirrored_site(probability, brain, reference, grid, field.voxels, flip),
-                random_site(
-                    probability, reference, len(field.voxels), places, task.chance_draws, rng
-                ),
-                _fates(number, task.detections, pairs, matches, chance),
+                len(lesion.voxels),
+                len(lesion.voxels) * maps.grid.voxel_ml,
+                _point(lesion.centre_mm),
+                lobe or (subject.lobe if "," not in subject.lobe else ""),
+                side or subject.side,
+                inside,
+                sites.site[number],
+                sites.mirror[number],
+                sites.random[number],
+                _fates(number, lesion, maps, pairs, matches, sites.chance, distances),
             )
-            for number, field in enumerate(fields)
         )
-        everything = np.concatenate(lesions)
-        whole_site = SiteProbability.of(probability[tuple(everything.T)])
-        whole_mirror = mirrored_site(probability, brain, reference, grid, everything, flip)
     return SubjectRecord(
         subject.id,
         subject.group,
@@ -91,59 +91,138 @@ def score_subject(task: Scoring) -> SubjectRecord:
         subject.subtype,
         subject.lobe,
         subject.mri_negative,
-        subject.has("flair"),
-        task.reference_key if fields else "",
-        records,
-        tuple(_cluster_records(task.detections, clusters, pairs, matches, grid)),
-        _whole_dice(lesions, clusters, pairs) if fields else None,
-        whole_site,
-        whole_mirror,
-        mirror_by,
-        None if chance is None else chance.subject,
+        task.flair_kind(),
+        subject.family,
+        task.seen_site,
+        task.reference_key if lesions else "",
+        tuple(records),
+        tuple(_cluster_records(maps, pairs, matches, where)),
+        _whole_dice(lesions, maps.clusters, pairs) if lesions else None,
+        sites.whole_site,
+        sites.whole_mirror,
+        maps.ranked,
+        brain is not None,
+        sites.mirror_by,
+        sites.random_in,
+        None if sites.chance is None else sites.chance.subject,
+        None if maps.probability is None else voxel_bins(maps.probability, reference, brain),
     )
 
 
-def _point(mm: NDArray[np.float64]) -> tuple[float, float, float]:
+@dataclass(frozen=True)
+class _Sites:
+    """What the map says at the lesions and at their sites of comparison, and the luck of it."""
+
+    site: Sequence[SiteProbability | None]
+    mirror: Sequence[SiteProbability | None]
+    random: Sequence[SiteProbability | None]
+    whole_site: SiteProbability | None = None
+    whole_mirror: SiteProbability | None = None
+    mirror_by: str = ""
+    random_in: str = ""
+    chance: Chance | None = None
+
+    @classmethod
+    def none(cls, lesions: int) -> _Sites:
+        empty = [None] * lesions
+        return cls(empty, empty, empty)
+
+    @classmethod
+    def of(
+        cls,
+        task: Scoring,
+        maps: Maps,
+        lesions: Sequence[Voxels],
+        fields: Sequence[LesionField],
+        reference: NDArray[np.bool_],
+        brain: NDArray[np.bool_] | None,
+        where: Whereabouts,
+        scores: Sequence[float],
+    ) -> _Sites:
+        everything = np.concatenate(lesions)
+        empty = [None] * len(lesions)
+        site: Sequence[SiteProbability | None] = empty
+        whole_site = None
+        if maps.probability is not None:
+            site = [SiteProbability.of(maps.probability[tuple(v.T)]) for v in lesions]
+            whole_site = SiteProbability.of(maps.probability[tuple(everything.T)])
+        if brain is None:
+            return cls(site, empty, empty, whole_site)
+        biggest = max(len(voxels) for voxels in [*maps.clusters, *lesions])
+        anywhere = Places(brain, maps.grid, biggest)
+        rng = np.random.default_rng([task.seed, zlib.crc32(task.subject.id.encode())])
+        chance = None
+        if task.chance_draws:
+            sizes = [len(voxels) for voxels in maps.clusters]
+            chance = chance_level(fields, sizes, scores, anywhere, task.chance_draws, rng)
+        probability = maps.probability
+        if probability is None:
+            return cls(site, empty, empty, whole_site, chance=chance)
+        seeds = read_ribbon(task, brain, maps.grid)
+        cortex = anywhere if seeds is None else Places(brain, maps.grid, biggest, seeds)
+        flip, mirror_by = mirror_of(where.to_mni, brain, maps.grid)
+
+        def mirrored(voxels: Voxels) -> SiteProbability | None:
+            return mirrored_site(probability, brain, reference, maps.grid, voxels, flip)
+
+        random = [
+            random_site(probability, reference, len(v), cortex, task.chance_draws, rng)
+            for v in lesions
+        ]
+        random_in = "" if not task.chance_draws else "brain" if seeds is None else "ribbon"
+        return cls(
+            site, [mirrored(v) for v in lesions], random, whole_site, mirrored(everything),
+            mirror_by, random_in, chance,
+        )  # fmt: skip
+
+
+def _point(mm: NDArray[np.float64]) -> Point:
     return (float(mm[0]), float(mm[1]), float(mm[2]))
 
 
 def _fates(
     number: int,
-    detections: Sequence[Detection],
+    lesion: LesionField,
+    maps: Maps,
     pairs: Pairs,
     matches: Mapping[Rule, Match],
     chance: Chance | None,
+    distances: dict[tuple[int, int], tuple[float, float]],
 ) -> dict[Rule, Found]:
     fates = {}
     for rule, outcome in matches.items():
         luck = None if chance is None else chance.lesions[rule][number]
         column = outcome.found_by[number]
         if column is None:
-            fates[rule] = Found(None, None, None, luck)
-        else:
-            winner = detections[column]
-            dice = float(pairs.dice[number, column])
-            fates[rule] = Found(winner.cluster, winner.score, dice, luck)
+            fates[rule] = Found(None, None, None, None, None, luck)
+            continue
+        winner, pair = maps.detections[column], (number, column)
+        if pair not in distances:
+            distances[pair] = surface_distances(lesion.voxels, maps.clusters[column], maps.grid)
+        dice = float(pairs.dice[number, column])
+        fates[rule] = Found(winner.cluster, winner.score, dice, *distances[pair], luck)
     return fates
 
 
 def _cluster_records(
-    detections: Sequence[Detection],
-    clusters: Sequence[Voxels],
-    pairs: Pairs,
-    matches: Mapping[Rule, Match],
-    grid: Grid,
+    maps: Maps, pairs: Pairs, matches: Mapping[Rule, Match], where: Whereabouts
 ) -> list[ClusterRecord]:
     records = []
-    for column, (listed, voxels) in enumerate(zip(detections, clusters, strict=True)):
+    for column, (listed, voxels) in enumerate(zip(maps.detections, maps.clusters, strict=True)):
         gap = float(pairs.gap_mm[:, column].min(initial=np.inf))
+        centre_mm = maps.grid.to_mm(voxels.mean(axis=0))
+        lobe, side = where.lobe(voxels, maps.grid)
+        mni_mm = where.mni_mm(centre_mm)
         records.append(
             ClusterRecord(
                 listed.cluster,
                 listed.score,
                 len(voxels),
-                len(voxels) * grid.voxel_ml,
-                _point(grid.to_mm(voxels.mean(axis=0))),
+                len(voxels) * maps.grid.voxel_ml,
+                _point(centre_mm),
+                mni_mm,
+                lobe,
+                side or ("R" if (mni_mm or centre_mm)[0] > 0 else "L"),
                 gap if np.isfinite(gap) else None,
                 {rule: outcome.roles[column] for rule, outcome in matches.items()},
             )

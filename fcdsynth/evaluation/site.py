@@ -96,7 +96,7 @@ def random_site(
     draws: int,
     rng: np.random.Generator,
 ) -> SiteProbability | None:
-    """Mean over random places of the same volume in the brain, clear of every lesion.
+    """Mean over random places of the same volume, clear of every lesion.
 
     Args:
         probability: Map, shape (x, y, z).

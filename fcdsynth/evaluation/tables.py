@@ -18,8 +18,9 @@ from fcdsynth.evaluation.site import SiteProbability
 
 Row = Mapping[str, Any]
 _AXES = ("x_mm", "y_mm", "z_mm")
+_MNI_AXES = ("mni_x_mm", "mni_y_mm", "mni_z_mm")
 _WHOLE = ("id", "group", "origin", "site", "scanner", "subtype", "lobe", "mri_negative", "flair",
-          "reference", "mirror_by")  # fmt: skip
+          "family", "seen_site", "reference", "mirror_by", "random_in")  # fmt: skip
 
 
 def write_tables(report: Report, folder: Path) -> None:
@@ -89,9 +90,10 @@ def _subject(s: SubjectRecord) -> Row:
 
 
 def _lesion_columns() -> list[str]:
-    fates = ("found", "cluster", "score", "dice", "chance")
+    fates = ("found", "cluster", "score", "dice", "assd_mm", "hd95_mm", "chance")
     return [
-        "id", "lesion", "size_vox", "volume_ml", *_AXES, "inside_brain", *_site_columns("site"),
+        "id", "lesion", "size_vox", "volume_ml", *_AXES, "lobe", "side", "inside_brain",
+        *_site_columns("site"),
         *_site_columns("mirror"), *_site_columns("random"),
         *(f"{name}_{rule}" for rule in Rule for name in fates),
     ]  # fmt: skip
@@ -103,6 +105,8 @@ def _lesion(subject_id: str, lesion: LesionRecord) -> Row:
         "lesion": lesion.lesion,
         "size_vox": lesion.size_vox,
         "volume_ml": lesion.volume_ml,
+        "lobe": lesion.lobe,
+        "side": lesion.side,
         "inside_brain": lesion.inside_brain,
     }
     row |= dict(zip(_AXES, lesion.centre_mm, strict=True))
@@ -115,7 +119,8 @@ def _lesion(subject_id: str, lesion: LesionRecord) -> Row:
 
 
 def _cluster_columns() -> list[str]:
-    return ["id", "cluster", "score", "size_vox", "volume_ml", *_AXES, "gap_mm",
+    return ["id", "cluster", "score", "size_vox", "volume_ml", *_AXES, *_MNI_AXES, "lobe",
+            "side", "gap_mm",
             *(f"role_{rule}" for rule in Rule)]  # fmt: skip
 
 
@@ -128,7 +133,10 @@ def _clusters(subjects: Sequence[SubjectRecord]) -> Iterable[Row]:
                 "score": c.score,
                 "size_vox": c.size_vox,
                 "volume_ml": c.volume_ml,
+                "lobe": c.lobe,
+                "side": c.side,
                 "gap_mm": c.gap_mm,
                 **dict(zip(_AXES, c.centre_mm, strict=True)),
+                **dict(zip(_MNI_AXES, c.centre_mni_mm or (None, None, None), strict=True)),
                 **{f"role_{rule}": role.value for rule, role in c.roles.items()},
             }

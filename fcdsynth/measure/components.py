@@ -49,7 +49,9 @@ def label_components(
     centres = np.asarray(stats["centroids"], dtype=float)
     # Ties in size are broken by position, so that the order never depends on the labelling.
     order = sorted(range(1, len(counts)), key=lambda i: (-counts[i], *centres[i]))
-    kept = [i for i in order if counts[i] > 0 and counts[i] * grid.voxel_ml >= min_volume_ml]
+    # A rotation in the header changes the last digits of a voxel's volume.
+    least_ml = min_volume_ml * (1 - 1e-6)
+    kept = [i for i in order if counts[i] > 0 and counts[i] * grid.voxel_ml >= least_ml]
     lookup = np.zeros(len(counts), dtype=np.int16)
     components = []
     for new, old in enumerate(kept, start=1):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from statsmodels.stats.proportion import proportion_confint
 
 from fcdsynth.core.resample import resample, resample_mask
@@ -18,6 +16,7 @@ from fcdsynth.phantom import bids
 from fcdsynth.phantom.detectability import METHODS, Counts, Found, best_found, count
 from fcdsynth.phantom.simulate import Simulated
 from fcdsynth.phantom.spec import SubjectSpec
+from fcdsynth.review.page import render
 from fcdsynth.review.pictures import data_address, png_bytes, three_planes
 
 REPORT, RECORD = "report.html", "difficulty.json"
@@ -79,10 +78,10 @@ def write_report(truth: Path, specs: Sequence[SubjectSpec]) -> dict[str, Found]:
     record = {method: f.__dict__ | {"interval": _interval(f)} for method, f in found.items()}
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     (truth / RECORD).write_text(text, encoding="utf-8")
-    template = resources.files("fcdsynth.phantom").joinpath("report.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
     ring = [abs(float(row["flair_ring_z"])) for row in lesions if row["lesion"] == "1"]
-    page = environment.from_string(template).render(
+    page = render(
+        "fcdsynth.phantom",
+        "report.html.j2",
         laws=json.loads((truth / "world.json").read_text(encoding="utf-8")),
         n_patients=sum(spec.patient for spec in specs),
         n_controls=sum(not spec.patient for spec in specs),

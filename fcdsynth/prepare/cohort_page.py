@@ -12,7 +12,8 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Subject
 from fcdsynth.prepare.failures import Failure
 from fcdsynth.prepare.numbers import NUMBERS, robust_z
-from fcdsynth.prepare.page import page_name, render, thumbnail_name
+from fcdsynth.prepare.page import page_name, thumbnail_name
+from fcdsynth.review.page import render
 
 FILE = "quality.html"
 _FAR = 3.5  # robust z beyond which Iglewicz and Hoaglin (1993) call a value an outlier
@@ -70,6 +71,7 @@ def write_cohort_page(
     lines = sorted((Line(s, records[s.id], z[s.id]) for s in cohort.subjects),
                    key=lambda line: line.rank)  # fmt: skip
     page = render(
+        "fcdsynth.prepare",
         "cohort.html.j2",
         title=f"{cohort.name}: quality of the preparation",
         lead=_lead(cohort, failures),

@@ -149,5 +149,6 @@ def _subject(
         side=person.side,
         lobe=person.lobe,
         mri_negative=person.mri_negative,
+        family=person.family,
         files=files,
     )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from fcdsynth.prepare.concerns import KEPT
 from fcdsynth.prepare.numbers import NUMBERS
 from fcdsynth.prepare.pictures import quality_sheet, thumbnail
 from fcdsynth.prepare.scene import Scene
+from fcdsynth.review.page import render
 from fcdsynth.review.pictures import data_address, png_bytes
 
 _DPI, _THUMBNAIL_DPI = 90, 60
@@ -28,15 +26,6 @@ def thumbnail_name(subject: str) -> str:
     return f"{subject}_thumbnail.png"
 
 
-def render(template: str, **values: Any) -> str:
-    """Fill one of this room's templates; the style sheet is put in."""
-    here = resources.files("fcdsynth.prepare")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    text = here.joinpath(template).read_text("utf-8")
-    style = here.joinpath("page.css").read_text("utf-8")
-    return environment.from_string(text).render(style=style, **values)
-
-
 def write_page(folder: Path, scene: Scene, quality: Mapping[str, Any]) -> Path:
     """Write a subject's page and the small picture for the cohort page.
 
@@ -49,6 +38,7 @@ def write_page(folder: Path, scene: Scene, quality: Mapping[str, Any]) -> Path:
     png = png_bytes(quality_sheet(scene), _DPI)
     (folder / thumbnail_name(subject)).write_bytes(png_bytes(thumbnail(scene), _THUMBNAIL_DPI))
     page = render(
+        "fcdsynth.prepare",
         "subject.html.j2",
         subject=subject,
         lead=_lead(scene, quality),

@@ -39,6 +39,7 @@ class Participant:
         side: ``L``, ``R`` or empty.
         lobe: Code or comma separated codes.
         mri_negative: ``yes`` when the radiologist saw nothing, ``no``, or empty.
+        family: What relatives share, or empty.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Participant:
     side: str = ""
     lobe: str = ""
     mri_negative: str = ""
+    family: str = ""
 
 
 def read_participants(bids: Path) -> tuple[list[Participant], list[FcdsynthError]]:
@@ -142,4 +144,5 @@ def _participant(name: str, group: Group, split: Split, row: Mapping[str, str]) 
         side=_SIDES.get(row.get("hemisphere", row.get("side", "")).lower(), ""),
         lobe=row.get("lobe", ""),
         mri_negative=negative if group is Group.PATIENT else "",
+        family=row.get("family", row.get("family_id", "")),
     )

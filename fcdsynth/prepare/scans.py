@@ -17,7 +17,6 @@ from fcdsynth.prepare.handedness import header_dispute
 from fcdsynth.prepare.integrity import check_whole
 from fcdsynth.prepare.participants import Participant
 
-_THICK_MM = 2.5
 _VOXELS_MM = (0.2, 12.0)
 
 
@@ -86,16 +85,10 @@ def check_scans(layout: Layout, person: Participant, flair_optional: bool) -> Sc
     if layout.flair is not None and "flair" in grids:
         sidecar = read_json(sidecar_of(layout.flair))
         spacing = grids["flair"].spacing_mm
-        if is_thick(grids["flair"]) or sidecar.get("MRAcquisitionType") == "2D":
+        if grids["flair"].thick_slices or sidecar.get("MRAcquisitionType") == "2D":
             size = " x ".join(f"{mm:.2g}" for mm in spacing)
             scans.notes.append(f"two-dimensional FLAIR, voxels of {size} mm")
     return scans
-
-
-def is_thick(grid: Grid) -> bool:
-    """Whether a grid is that of thick slices."""
-    thickest, thinnest = max(grid.spacing_mm), min(grid.spacing_mm)
-    return thickest > _THICK_MM and thickest > 1.5 * thinnest
 
 
 def _check_spacing(path: Path, grid: Grid, subject: str) -> None:

@@ -11,7 +11,6 @@ from fcdsynth.core.tissue import Tissue
 from fcdsynth.prepare.alignment import look_again
 from fcdsynth.prepare.concerns import KEPT, REGISTERED, concerns
 from fcdsynth.prepare.handedness import header_dispute
-from fcdsynth.prepare.scans import is_thick
 from fcdsynth.prepare.scene import Scene
 from fcdsynth.prepare.voxels import inside_brain
 
@@ -69,7 +68,9 @@ def _flair(scene: Scene) -> Mapping[str, Any]:
                        scene.midplane)  # fmt: skip
     kept = np.array_equal(scene.flair_to_t1w, np.eye(4))
     spacing = scene.flair_native.grid.spacing_mm
-    thick = {"flair_thick_mm": round(max(spacing), 2)} if is_thick(scene.flair_native.grid) else {}
+    thick = (
+        {"flair_thick_mm": round(max(spacing), 2)} if scene.flair_native.grid.thick_slices else {}
+    )
     return thick | {
         "flair_registration": KEPT if kept else REGISTERED,
         "flair_turn_deg": round(found.turn_deg, 2),

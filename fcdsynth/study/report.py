@@ -7,15 +7,13 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
 
 from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import git_state
 from fcdsynth.core.subject import Origin
+from fcdsynth.review.page import render, write_whole
 from fcdsynth.review.pictures import data_address
 from fcdsynth.study.gallery import (
     Picture,
@@ -60,18 +58,15 @@ def write_report(folder: StudyFolder, plan: Plan, arms: Sequence[Arm]) -> None:
     }  # fmt: skip
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
     (folder.root / "report.json").write_text(text, encoding="utf-8")
-    page = _render(folder, plan, results, flags)
-    partial = folder.root / ".partial-report.html"
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(folder.report)
+    write_whole(folder.report, _render(folder, plan, results, flags))
 
 
 def _render(folder: StudyFolder, plan: Plan, results: Results, flags: list[dict[str, str]]) -> str:
     cohort = Cohort.read(folder.prepared)
     first = results.reports[results.arms[0].name]
-    template = resources.files("fcdsynth.study").joinpath("report.html.j2").read_text("utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(template).render(
+    return render(
+        "fcdsynth.study",
+        "report.html.j2",
         title="fcdsynth study: " + ", ".join(arm.name for arm in results.arms),
         lead=_lead(plan, cohort),
         notices=_notices(plan, cohort),

@@ -6,7 +6,6 @@ from phantom import tiny_grid
 
 from fcdsynth.core.detection import OperatingPoint
 from fcdsynth.core.volume import Volume
-from fcdsynth.detector.clusters import cluster_score, find_clusters
 from fcdsynth.detector.infer import probability
 from fcdsynth.detector.operating import (
     HeldOut,
@@ -14,6 +13,7 @@ from fcdsynth.detector.operating import (
     fit_temperature,
     sweep_thresholds,
 )
+from fcdsynth.measure.clusters import cluster_score, find_clusters
 
 GRID = tiny_grid(spacing_mm=4.0)  # 0.064 ml a voxel
 BRAIN = np.ones(GRID.shape, bool)

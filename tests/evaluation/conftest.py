@@ -13,12 +13,19 @@ from fcdsynth.core.detection import Detection, Detections, OperatingPoint
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group, Origin, Subject
 from fcdsynth.core.volume import Volume, read_volume, write_volume
-from fcdsynth.evaluation.cases import ClusterRecord, Found, LesionRecord, SubjectRecord
+from fcdsynth.evaluation.cases import (
+    ClusterRecord,
+    Found,
+    LesionRecord,
+    SubjectRecord,
+    VoxelBins,
+)
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.reading import Scoring
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scoring import score_subject
 from fcdsynth.evaluation.site import SiteProbability
+from fcdsynth.evaluation.source import SubjectMaps
 
 
 def grid_of(shape, spacing=(1.0, 1.0, 1.0)) -> Grid:
@@ -57,16 +64,19 @@ class Arrays:
         ):
             paths[name] = write_volume(folder / f"{name}.nii.gz", Volume(array, self.grid))
         group = Group.PATIENT if self.lesions else Group.CONTROL
-        files = {"truth": paths["truth"], "brain": paths["brain"]} if self.lesions else {}
+        files = {"brain": paths["brain"]}
+        if self.lesions:
+            files["truth"] = paths["truth"]
         return Scoring(
             Subject(subject_id, group, Origin.PHANTOM, site="s"),
-            tuple(sorted(found, key=lambda d: -d.score)),
-            paths["probability"],
-            paths["clusters"],
+            SubjectMaps(
+                paths["probability"],
+                paths["clusters"],
+                tuple(sorted(found, key=lambda d: -d.score)),
+            ),
             "truth" if self.lesions else "",
             files,
-            draws,
-            0,
+            chance_draws=draws,
         )
 
     def score(self, folder: Path, draws=0) -> SubjectRecord:
@@ -98,6 +108,7 @@ def record():
         level=0.5,
         volume_ml=1.0,
         chance=0.25,
+        family="",
     ):
         """``found``: score of the finder or None per lesion; ``false``, ``extra``: scores."""
         lesions, clusters = [], []
@@ -111,6 +122,9 @@ def record():
                     0.01,
                     (0.0, 0.0, 0.0),
                     None,
+                    "FL",
+                    "L",
+                    None,
                     dict.fromkeys(Rule, role),
                 )
             )
@@ -119,13 +133,16 @@ def record():
         where = SiteProbability(level, level, level)
         for score in found:
             number = None if score is None else cluster(score, Role.TRUE)
-            fate = Found(number, score, None if score is None else 0.5, chance)
+            fit = (None, None, None) if score is None else (0.5, 1.0, 3.0)
+            fate = Found(number, score, *fit, chance)
             lesions.append(
                 LesionRecord(
                     len(lesions) + 1,
                     100,
                     volume_ml,
                     (0.0, 0.0, 0.0),
+                    "FL",
+                    "L",
                     1.0,
                     where,
                     None,
@@ -146,15 +163,21 @@ def record():
             "",
             "",
             "",
-            True,
+            "3D",
+            family,
+            "",
             "truth" if patient else "",
             tuple(lesions),
             tuple(clusters),
             0.2 if patient else None,
             where if patient else None,
             None,
+            True,
+            True,
             "mni" if patient else "",
+            "ribbon" if patient else "",
             dict.fromkeys(Rule, chance) if patient else None,
+            VoxelBins((90, 10), (1, 9), (9.0, 8.0)),
         )
 
     return make

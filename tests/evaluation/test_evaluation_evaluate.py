@@ -9,16 +9,17 @@ from phantom import prepared_cohort
 
 from fcdsynth.cli import main
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.detection import Detections
 from fcdsynth.core.errors import CohortError, GeometryError, LeakageError, RunError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Parent, Role
 from fcdsynth.core.volume import Volume, read_volume, write_volume
 from fcdsynth.evaluation import scoring
-from fcdsynth.evaluation.evaluate import _Work, evaluate
+from fcdsynth.evaluation.evaluate import evaluate
 from fcdsynth.evaluation.reading import Scoring
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.scored import _Work
+from fcdsynth.evaluation.source import read_source
 
 SCORES = {
     "sub-00001": [("lesion", 0.9), ((3, 12, 12), 0.4)],
@@ -28,8 +29,9 @@ SCORES = {
     "sub-00005": [],
     "sub-00006": [((12, 12, 5), 0.6)],
 }
-FILES = {"report.json", "subjects.csv", "lesions.csv", "clusters.csv", "figures.csv", "froc.csv",
-         "froc.png", "config.yaml", "provenance.json"}  # fmt: skip
+FILES = {"report.html", "report.json", "subjects.csv", "lesions.csv", "clusters.csv",
+         "figures.csv", "froc.csv", "failures.csv", "froc.png", "config.yaml",
+         "provenance.json"}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,8 +40,8 @@ def cohort(tmp_path):
 
 
 def _run(tmp_path, **more):
-    settings = {"bootstrap": 200, "chance_draws": 4} | more
-    return evaluate(str(tmp_path / "found"), str(tmp_path / "cohort"), str(tmp_path / "out"),
+    settings = {"bootstrap": 200, "chance_draws": 4, "pictures": 0} | more
+    return evaluate([str(tmp_path / "found")], str(tmp_path / "cohort"), str(tmp_path / "out"),
                     **settings)  # fmt: skip
 
 
@@ -87,7 +89,8 @@ def test_through_the_command_line(cohort, hand_made_detections, tmp_path, capsys
 def test_figures_are_rebuilt_from_json_alone(cohort, hand_made_detections, tmp_path):
     hand_made_detections(tmp_path / "found", cohort, SCORES)
     report = Report.read(_run(tmp_path))
-    bare = replace(report, figures=(), froc=(), cases=(), warnings=())
+    bare = replace(report, figures=(), froc=(), calibration=(), heterogeneity=(), smallest=(),
+                   cases=(), warnings=())  # fmt: skip
     assert bare.derived() == report
     assert Report.from_json(json.loads(json.dumps(report.to_json()))) == report
 
@@ -144,7 +147,7 @@ def test_a_stopped_run_goes_on(cohort, hand_made_detections, tmp_path, monkeypat
             raise KeyboardInterrupt
         return scoring.score_subject(task)
 
-    monkeypatch.setattr("fcdsynth.evaluation.evaluate.score_subject", counted)
+    monkeypatch.setattr("fcdsynth.evaluation.scored.score_subject", counted)
     with pytest.raises(KeyboardInterrupt):
         _run(tmp_path)
     assert not (tmp_path / "out").exists()
@@ -243,9 +246,10 @@ def test_empty_detections(cohort, hand_made_detections, tmp_path):
 
 def test_work_can_be_sent_to_another_process(cohort, hand_made_detections, tmp_path):
     """Several workers pickle the work, the task and the record."""
-    found = Detections.read(hand_made_detections(tmp_path / "found", cohort, SCORES))
-    task = Scoring.of(cohort["sub-00001"], cohort, found, 2, 0)
-    work, sent = pickle.loads(pickle.dumps((_Work(tmp_path), task)))
+    folder = hand_made_detections(tmp_path / "found", cohort, SCORES)
+    maps = read_source("run", folder, cohort, kind="probability").maps
+    task = Scoring.of(cohort["sub-00001"], cohort, maps["sub-00001"], "yes", 2, 0)
+    work, sent = pickle.loads(pickle.dumps((_Work(tmp_path), ("run", task))))
     record = work(sent)
     assert pickle.loads(pickle.dumps(record)) == record
     assert record.n_found(Rule.IOU) == 1

@@ -103,15 +103,16 @@ def test_froc_ends_at_the_operating_point_figures(four):
     assert last.false_positives_per_patient == _look(four, "false_positives_per_patient").value
 
 
+AT_RATES = {f"lesion_recall_at_{x}_fp_per_control" for x in ("0.125", "0.25", "0.5", "1", "2")}
 NO_VALUE = {
     "no patients": {
         "subject_sensitivity", "false_positives_per_patient", "lesion_recall", "cluster_f1",
         "extra_clusters_per_patient", "dice_found_lesions", "dice_whole_mask", "auroc",
-        "ppv_patients_only",
+        "ppv_patients_only", "assd_found_lesions_mm", "hd95_found_lesions_mm", *AT_RATES,
         *(f"{w}_probability_{k}" for w in ("site", "mirror", "random")
           for k in ("max", "mean", "p95")),
     },
-    "no controls": {"specificity", "false_positives_per_control", "auroc",
+    "no controls": {"specificity", "false_positives_per_control", "auroc", *AT_RATES,
                     *(f"mirror_probability_{k}" for k in ("max", "mean", "p95"))},
 }  # fmt: skip
 

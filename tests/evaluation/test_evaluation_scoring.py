@@ -9,6 +9,7 @@ from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.reading import Scoring
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scoring import score_subject
+from fcdsynth.evaluation.source import SubjectMaps
 
 
 def _found(record, rule):
@@ -109,7 +110,8 @@ def _scored(paths, draws=10):
     )
     files = {"truth": paths["truth"], "brain": paths["brain"]}
     subject = Subject("s", Group.PATIENT, Origin.PHANTOM)
-    return score_subject(Scoring(subject, found, paths["p"], paths["c"], "truth", files, draws, 0))
+    maps = SubjectMaps(paths["p"], paths["c"], found)
+    return score_subject(Scoring(subject, maps, "truth", files, chance_draws=draws))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -205,14 +207,14 @@ def test_bad_maps(arrays, make_grid, tmp_path):
     a = slice(2, 6)
     grid = make_grid((12, 12, 12))
     task = arrays(grid, [(a, a, a)], [(a, a, a)], [0.9]).write(tmp_path)
-    labels = read_volume(task.clusters)
+    labels = read_volume(task.maps.clusters)
 
-    write_volume(task.clusters, Volume(np.zeros(grid.shape, np.int16), grid))
+    write_volume(task.maps.clusters, Volume(np.zeros(grid.shape, np.int16), grid))
     with pytest.raises(RunError, match=r"\[1\] only in the table"):
         score_subject(task)
-    write_volume(task.clusters, labels)
+    write_volume(task.maps.clusters, labels)
 
-    write_volume(task.probability, Volume(np.full(grid.shape, 3.0), grid))
+    write_volume(task.maps.map, Volume(np.full(grid.shape, 3.0), grid))
     with pytest.raises(CohortError, match=r"probabilities in \[0, 1\]"):
         score_subject(task)
 
