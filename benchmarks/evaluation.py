@@ -257,18 +257,25 @@ def at_size(figures: Figures, folder: Path, sizes: tuple[int, ...], workers: int
 
 
 def race(figures: Figures, python: Path, maps: list, scratch: Path) -> None:
-    """Time panoptica on the same maps, by turns with ours, on one core."""
+    """Time panoptica on the same maps, by turns with ours, on one core.
+
+    The speed-up is that of the same figures (found and missed under overlap and IoU at every
+    score, Dice, IoU, surface distances) from arrays; the interval holds the ratio with reading
+    the files, which is the same work for both.
+    """
     (scratch / "race").mkdir(exist_ok=True)
     rows = {row.work: row for row in speed(python, tasks_of(maps, scratch / "race", POINT))}
     n = len(maps)
     default = rows[next(iter(PANOPTICA))]
     for name, ours, theirs, goal in (
-        ("speedup_vs_panoptica", rows[OURS_ALIKE], default, MOST["least_speedup"]),
-        ("speedup_whole_record_vs_panoptica_one_rule", rows[OURS], default, None),
-        ("speedup_whole_record_vs_panoptica_all_scores", rows[OURS], rows[SWEEP], None),
+        ("speedup_vs_panoptica", rows[OURS_ALIKE], rows[SWEEP], MOST["least_speedup"]),
+        ("speedup_vs_panoptica_one_rule_one_score", rows[OURS_ALIKE], default, None),
+        ("speedup_whole_record_vs_panoptica_one_rule_one_score", rows[OURS], default, None),
+        ("speedup_whole_record_vs_panoptica", rows[OURS], rows[SWEEP], None),
     ):
         ratios = sorted((theirs.arrays_s / ours.arrays_s, theirs.files_s / ours.files_s))
-        figures.add(name, ratios[0], n, (ratios[0], ratios[1]), at_least=goal)
+        arrays = theirs.arrays_s / ours.arrays_s
+        figures.add(name, arrays, n, (ratios[0], ratios[1]), at_least=goal)
     figures.notes += [
         f"{row.work}: {row.arrays_s:.3f} s from arrays, {row.files_s:.3f} s with the files"
         for row in rows.values()

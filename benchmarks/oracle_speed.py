@@ -48,7 +48,7 @@ class Speed:
 
 
 OURS = "ours, whole: 4 rules at every score, distances, chance, sites, voxel bins"
-OURS_ALIKE = "ours, panoptica's work: lesion components, overlap, Dice, IoU, surface distances"
+OURS_ALIKE = "ours, panoptica's figures: 4 rules at every score; Dice, IoU, surface distances"
 PANOPTICA = {
     "panoptica: overlap, one threshold; DSC IOU ASSD RVD; components": ("default", "SEMANTIC"),
     "panoptica: overlap, one threshold; DSC IOU; components": ("lightest", "SEMANTIC"),
@@ -87,11 +87,12 @@ def speed(python: Path, tasks: Sequence[Scoring], repeats: int = 3) -> list[Spee
 
     The rows do not do the same work, and each says what it does. Ours as a whole reads four
     volumes (probability, clusters, lesion, brain) and gives four rules, each at every score,
-    chance levels, sites and voxel bins. Panoptica reads two (clusters, lesion) and gives one
-    rule at one threshold: to draw a FROC it has to run once for every score, which the sweep
-    does for the two rules it knows. Ours takes clusters as detect labelled them and labels the
-    lesions; panoptica labels both, unless told that they are labelled (then the lesion mask
-    counts as one lesion). The second row is ours cut down to panoptica's work.
+    chance levels, sites and voxel bins. The second row leaves out what panoptica has not:
+    chance levels, sites, voxel bins. Panoptica reads two volumes (clusters, lesion) and gives
+    one rule at one threshold: to say what is found at every score it has to run once for every
+    score, which the sweep does for the two rules it knows. Ours takes clusters as detect
+    labelled them and labels the lesions; panoptica labels both, unless told that they are
+    labelled (then the lesion mask counts as one lesion).
 
     Args:
         python: Python that has the libraries.
@@ -140,10 +141,11 @@ def alike(task: Scoring) -> None:
     lesions, _ = read_reference(task, clusters.grid)
     fields = [LesionField.of(one, clusters.grid) for one in lesions]
     pairs = measure_pairs(fields, voxels, clusters.grid)
-    found = match(Rule.OVERLAP, pairs, [d.score for d in task.maps.detections]).found_by
-    for one, column in zip(lesions, found, strict=True):
-        if column is not None:
-            surface_distances(one, voxels[column], clusters.grid)
+    scores = [d.score for d in task.maps.detections]
+    # One matching serves every score threshold.
+    found = [match(rule, pairs, scores).found_by for rule in Rule]
+    for row, column in {(r, c) for by in found for r, c in enumerate(by) if c is not None}:
+        surface_distances(lesions[row], voxels[column], clusters.grid)
 
 
 def _time(work: Callable[[Scoring], Any], task: Scoring, repeats: int) -> dict[str, list[float]]:

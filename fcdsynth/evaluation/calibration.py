@@ -62,8 +62,12 @@ def voxel_bins(
         reference: All lesions on the same grid.
         brain: Where to count; the whole volume when None. Lesion voxels always count.
     """
-    where = slice(None) if brain is None else brain | reference
-    values, lesion = probability[where].ravel(), reference[where].ravel()
+    # Transposed, as voxels lie in a file: selecting against the order of memory is slow.
+    inside, values = reference.T.ravel(), probability.T.ravel()
+    if brain is not None:
+        where = np.flatnonzero(brain.T.ravel() | inside)
+        values, inside = values[where], inside[where]
+    lesion = np.flatnonzero(inside)
     bins = np.minimum((values * VOXEL_BINS).astype(np.int64), VOXEL_BINS - 1)
     n = np.bincount(bins, minlength=VOXEL_BINS)
     hits = np.bincount(bins[lesion], minlength=VOXEL_BINS)

@@ -26,7 +26,8 @@ class Places:
         brain: Brain mask, shape (x, y, z).
         grid: Its grid.
         largest_vox: Size of the largest cluster that will be asked for.
-        seeds: Flat indices of the voxels that clusters grow from; all of the brain when None.
+        seeds: Flat indices, the first axis fastest as in a file, of the voxels that clusters
+            grow from; all of the brain when None.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Places:
         self.brain = brain
         self.grid = grid
         self.largest_vox = largest_vox
-        self.seeds = np.flatnonzero(brain) if seeds is None else seeds
+        self.seeds = np.flatnonzero(brain.T) if seeds is None else seeds
 
     @cached_property
     def _offsets(self) -> NDArray[np.intp]:
@@ -55,7 +56,8 @@ class Places:
 
     def draw(self, size_vox: int, rng: np.random.Generator) -> Voxels:
         """Voxel indices of one random cluster, shape (size_vox, 3)."""
-        seed = np.unravel_index(self.seeds[rng.integers(len(self.seeds))], self.brain.shape)
+        flat = self.seeds[rng.integers(len(self.seeds))]
+        seed = np.unravel_index(flat, self.brain.shape, order="F")
         kept = self._brain_near(np.array(seed), 2 * size_vox + 8)
         if len(kept) < size_vox:
             kept = self._brain_near(np.array(seed), len(self._offsets))

@@ -16,6 +16,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from fcdsynth.core.grid import Grid
+from fcdsynth.measure.components import bounding_box
 
 REACH_MM = 20.0
 _FUZZ_MM = 1e-3
@@ -25,7 +26,7 @@ Voxels = NDArray[np.intp]
 
 
 def label_voxels(labels: NDArray[Any]) -> dict[int, Voxels]:
-    """Voxel indices of every label of a map, one pass over the volume and then box by box.
+    """Voxel indices of every label of a map.
 
     Args:
         labels: Integer map, shape (x, y, z); 0 is background.
@@ -33,12 +34,14 @@ def label_voxels(labels: NDArray[Any]) -> dict[int, Voxels]:
     Returns:
         Voxel indices, shape (n, 3), by label, in rising order of the label.
     """
-    found = {}
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None:
-            origin = [side.start for side in box]
-            found[label] = np.argwhere(labels[box] == label) + origin
-    return found
+    box = bounding_box(labels)
+    if box is None:
+        return {}
+    inside = labels[box]
+    at = np.argwhere(inside)
+    values = inside[tuple(at.T)]
+    at += [side.start for side in box]
+    return {int(label): at[values == label] for label in np.unique(values)}
 
 
 @dataclass(frozen=True, eq=False)

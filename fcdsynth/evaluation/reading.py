@@ -28,7 +28,7 @@ from fcdsynth.evaluation.outside import Cut, Outside, cut
 from fcdsynth.evaluation.pairs import Voxels, label_voxels
 from fcdsynth.evaluation.site import mirror_matrix
 from fcdsynth.evaluation.source import SubjectMaps
-from fcdsynth.measure.components import label_components
+from fcdsynth.measure.components import bounding_box, label_components
 
 _REFERENCES = ("truth", "lesion_t1w")
 _FOR_BOTH = ("brain", "transforms", "t1w_native", "lobes", "flair_native")
@@ -214,8 +214,13 @@ def read_reference(task: Scoring, grid: Grid) -> tuple[list[Voxels], NDArray[np.
             "lesion voxels in every patient and in no control",
             "Mend the mask or the group, or leave the subject out.",
         )  # fmt: skip
-    labels, _ = label_components(mask.array, grid)
-    return list(label_voxels(labels.array).values()), mask.array
+    box = bounding_box(mask.array)
+    if box is None:
+        return [], mask.array
+    small = mask.array[box]
+    labels, _ = label_components(small, Grid.of(small.shape, grid.matrix))
+    origin = np.array([side.start for side in box])
+    return [voxels + origin for voxels in label_voxels(labels.array).values()], mask.array
 
 
 def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_] | None:
@@ -240,7 +245,7 @@ def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_] | None:
 
 
 def read_ribbon(task: Scoring, brain: NDArray[np.bool_], grid: Grid) -> NDArray[np.intp] | None:
-    """Flat indices of native voxels in the cortical ribbon; None where nothing tells them."""
+    """Flat indices (first axis fastest) of native voxels in the cortical ribbon, or None."""
     if "ribbon" not in task.files:
         return None
     ribbon = read_volume(task.files["ribbon"])
@@ -248,9 +253,9 @@ def read_ribbon(task: Scoring, brain: NDArray[np.bool_], grid: Grid) -> NDArray[
     at = np.argwhere(ribbon.array > 0) @ to_grid[:3, :3].T + to_grid[:3, 3]
     at = np.rint(at).astype(int)
     at = at[((at >= 0) & (at < grid.shape)).all(axis=1)]
-    here = np.zeros(grid.shape, dtype=bool)
+    here = np.zeros(grid.shape, dtype=bool, order="F")
     here[tuple(at.T)] = True
-    seeds = np.flatnonzero(here & brain)
+    seeds = np.flatnonzero((here & brain).T)
     return seeds if len(seeds) else None
 
 

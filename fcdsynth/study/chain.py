@@ -147,7 +147,12 @@ def evaluation_steps(folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm) 
         "evaluate",
         arm.name,
         lambda: evaluate(
-            [found], cohort, str(folder.evaluation(arm)), rule=plan.rule, seed=recipe.seed
+            [found],
+            cohort,
+            str(folder.evaluation(arm)),
+            rule=plan.rule,
+            pictures=6,
+            seed=recipe.seed,
         ),
     )
 
