@@ -37,10 +37,10 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detections
 from fcdsynth.core.grid import Grid
 from fcdsynth.evaluation.cases import SubjectRecord
-from fcdsynth.evaluation.intervals import wilson
 from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.paired import mcnemar_exact
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.intervals import wilson
+from fcdsynth.evaluation.statistics.paired import mcnemar_exact
 
 MOST = {"most_seconds": 240.0, "most_gib": 3.0, "least_speedup": 5.0}
 

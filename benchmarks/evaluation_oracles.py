@@ -28,10 +28,10 @@ from oracle_scenes import Table, random_scenes
 from oracle_speed import SIDE, Speed, speed, tasks_of
 
 from fcdsynth.evaluation.froc import froc
-from fcdsynth.evaluation.intervals import auroc, wilson
 from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.paired import mcnemar_exact
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.intervals import auroc, wilson
+from fcdsynth.evaluation.statistics.paired import mcnemar_exact
 
 __all__ = ["Difference", "Speed", "agreement", "oracle_environment", "speed", "tasks_of"]
 

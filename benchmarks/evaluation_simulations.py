@@ -14,16 +14,16 @@ import numpy as np
 
 from fcdsynth.core.subject import Group
 from fcdsynth.evaluation.cases import ClusterRecord, Found, LesionRecord, SubjectRecord
-from fcdsynth.evaluation.heterogeneity import heterogeneity
-from fcdsynth.evaluation.intervals import (
+from fcdsynth.evaluation.matching import Role
+from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.heterogeneity import heterogeneity
+from fcdsynth.evaluation.statistics.intervals import (
     Interval,
     bootstrap_ratio,
     clustered_proportion,
     mean_count,
 )
-from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.resampling import resampling_counts, strata_of
-from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
 
 LEVEL = 0.05
 RULE = Rule.OVERLAP

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from fcdsynth.evaluation.cases import SubjectRecord, VoxelBins
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.intervals import NO_INTERVAL, bootstrap_of
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.intervals import NO_INTERVAL, bootstrap_of
 
 VOXEL_BINS, CLUSTER_BINS = 15, 10
 VOXELS, CLUSTERS = "voxels", "clusters"

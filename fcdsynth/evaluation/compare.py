@@ -13,21 +13,21 @@ from scipy import stats
 from fcdsynth.core.errors import CohortError
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import Comparison, PairedFigure
-from fcdsynth.evaluation.delong import area_difference
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.intervals import LEVEL, NO_INTERVAL, bootstrap_ratio
-from fcdsynth.evaluation.outcomes import Outcome, outcomes_of, site_outcomes
-from fcdsynth.evaluation.paired import (
+from fcdsynth.evaluation.report import Report
+from fcdsynth.evaluation.rules import Rule, rule_named
+from fcdsynth.evaluation.statistics.delong import area_difference
+from fcdsynth.evaluation.statistics.intervals import LEVEL, NO_INTERVAL, bootstrap_ratio
+from fcdsynth.evaluation.statistics.outcomes import Outcome, outcomes_of, site_outcomes
+from fcdsynth.evaluation.statistics.paired import (
     family_means,
     holm,
     mcnemar_exact,
     sign_flips,
     wilcoxon_signed,
 )
-from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.resampling import resampling_counts, strata_of
-from fcdsynth.evaluation.rules import Rule, rule_named
-from fcdsynth.evaluation.smallest import paired_means, paired_shares
+from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
+from fcdsynth.evaluation.statistics.smallest import paired_means, paired_shares
 
 _VOLUME_TOLERANCE = 1e-3
 

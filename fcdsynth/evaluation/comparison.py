@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.smallest import SmallestEffect
+from fcdsynth.evaluation.statistics.smallest import SmallestEffect
 
 
 @dataclass(frozen=True, slots=True)

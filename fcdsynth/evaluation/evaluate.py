@@ -12,9 +12,9 @@ from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Subject
 from fcdsynth.evaluation.admission import admit, relatives
-from fcdsynth.evaluation.locked import AnalysisPlan
-from fcdsynth.evaluation.openings import account_of, note_opened, settle
-from fcdsynth.evaluation.planned import PlannedRun
+from fcdsynth.evaluation.blind.locked import AnalysisPlan
+from fcdsynth.evaluation.blind.openings import account_of, note_opened, settle
+from fcdsynth.evaluation.blind.planned import PlannedRun
 from fcdsynth.evaluation.reading import Scoring
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import rule_named

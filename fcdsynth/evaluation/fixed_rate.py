@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.intervals import NO_INTERVAL, bootstrap_of
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.metrics import Figure, Sums
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.intervals import NO_INTERVAL, bootstrap_of
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
 _MOST_THRESHOLDS = 200

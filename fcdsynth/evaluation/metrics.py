@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.intervals import (
+from fcdsynth.evaluation.matching import Role
+from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.site import SiteProbability
+from fcdsynth.evaluation.statistics.intervals import (
     NO_INTERVAL,
     Interval,
     auroc,
@@ -18,10 +21,7 @@ from fcdsynth.evaluation.intervals import (
     clustered_proportion,
     mean_count,
 )
-from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.resampling import resampling_counts, strata_of
-from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.site import SiteProbability
+from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
 
 # Means over found lesions, and the key of `Found` they are taken from.
 _AGREEMENT = {

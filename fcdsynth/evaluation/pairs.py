@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,15 +54,14 @@ class LesionField:
         centre_mm: Its centre of mass, RAS+ mm, shape (3,).
         origin: First voxel of the box, which reaches `REACH_MM` beyond the lesion.
         inside: The lesion in its box.
-        distance_mm: Distance of each voxel centre of the box from the nearest lesion voxel
-            centre, mm.
+        grid: The grid.
     """
 
     voxels: Voxels
     centre_mm: NDArray[np.float64]
     origin: NDArray[np.intp]
     inside: NDArray[np.bool_]
-    distance_mm: NDArray[np.float32]
+    grid: Grid
 
     @classmethod
     def of(cls, voxels: Voxels, grid: Grid) -> LesionField:
@@ -75,7 +75,12 @@ class LesionField:
         inside = np.zeros(end - origin, dtype=bool)
         inside[tuple((voxels - origin).T)] = True
         centre = grid.to_mm(voxels.mean(axis=0))
-        return cls(voxels, centre, origin, inside, _distance_mm(inside, grid))
+        return cls(voxels, centre, origin, inside, grid)
+
+    @cached_property
+    def distance_mm(self) -> NDArray[np.float32]:
+        """Distance of each voxel centre of the box from the nearest lesion voxel centre, mm."""
+        return _distance_mm(self.inside, self.grid)
 
     def meet(self, voxels: Voxels) -> tuple[int, float]:
         """Number of voxels shared with a cluster, and the gap to it.
@@ -92,8 +97,11 @@ class LesionField:
         if not len(local):
             return 0, float("inf")
         at = tuple(local.T)
+        shared = int(self.inside[at].sum())
+        if shared:
+            return shared, 0.0
         gap = float(self.distance_mm[at].min())
-        return int(self.inside[at].sum()), gap if gap <= REACH_MM + _FUZZ_MM else float("inf")
+        return 0, gap if gap <= REACH_MM + _FUZZ_MM else float("inf")
 
 
 def _distance_mm(inside: NDArray[np.bool_], grid: Grid) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from fcdsynth.core.volume import (
     read_mask,
     read_volume,
 )
-from fcdsynth.evaluation.outside import Cut, Outside, cut
+from fcdsynth.evaluation.outside.cut import Cut, Outside, cut
 from fcdsynth.evaluation.pairs import Voxels, label_voxels
 from fcdsynth.evaluation.site import mirror_matrix
 from fcdsynth.evaluation.source import SubjectMaps

@@ -14,11 +14,11 @@ from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.confound import audit_confounds
 from fcdsynth.evaluation.empty import Case, Occurrence, cases_met
 from fcdsynth.evaluation.froc import FrocPoint, froc
-from fcdsynth.evaluation.heterogeneity import Heterogeneity, heterogeneity
 from fcdsynth.evaluation.metrics import Figure, Sums
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scopes import all_figures
-from fcdsynth.evaluation.smallest import SmallestEffect, smallest_effects
+from fcdsynth.evaluation.statistics.heterogeneity import Heterogeneity, heterogeneity
+from fcdsynth.evaluation.statistics.smallest import SmallestEffect, smallest_effects
 
 T = TypeVar("T")
 FILE = "report.json"

@@ -11,7 +11,7 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detection, Detections
 from fcdsynth.core.errors import CohortError, LeakageError, RunError, SettingsError
 from fcdsynth.core.subject import Subject
-from fcdsynth.evaluation.outside import Outside, is_outside
+from fcdsynth.evaluation.outside.cut import Outside, is_outside
 
 
 @dataclass(frozen=True)

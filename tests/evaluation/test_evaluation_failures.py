@@ -8,13 +8,13 @@ import pytest
 from scipy import stats
 
 from fcdsynth.core.errors import CohortError, SettingsError
-from fcdsynth.evaluation.failure_records import Change, Count, is_repeated
-from fcdsynth.evaluation.failure_table import write_failures
-from fcdsynth.evaluation.failures import review_failures
-from fcdsynth.evaluation.places import group_places
+from fcdsynth.evaluation.failures.places import group_places
+from fcdsynth.evaluation.failures.records import Change, Count, is_repeated
+from fcdsynth.evaluation.failures.review import review_failures
+from fcdsynth.evaluation.failures.table import write_failures
+from fcdsynth.evaluation.failures.tracing import trace
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.tracing import trace
 
 FAR = 200.0
 

@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import chi2_contingency, hypergeom
 
 from fcdsynth.core.errors import SettingsError
-from fcdsynth.evaluation.heterogeneity import heterogeneity
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.heterogeneity import heterogeneity
 
 
 @pytest.fixture

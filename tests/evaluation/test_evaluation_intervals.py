@@ -6,8 +6,8 @@ from scipy.stats import bootstrap, norm, rankdata
 from scipy.stats import t as student
 
 from fcdsynth.core.errors import SettingsError
-from fcdsynth.evaluation.delong import area_difference, area_variance, influence
-from fcdsynth.evaluation.intervals import (
+from fcdsynth.evaluation.statistics.delong import area_difference, area_variance, influence
+from fcdsynth.evaluation.statistics.intervals import (
     NO_INTERVAL,
     auroc,
     bootstrap_of,
@@ -18,14 +18,14 @@ from fcdsynth.evaluation.intervals import (
     strata_of,
     wilson,
 )
-from fcdsynth.evaluation.paired import (
+from fcdsynth.evaluation.statistics.paired import (
     family_means,
     holm,
     mcnemar_exact,
     sign_flips,
     wilcoxon_signed,
 )
-from fcdsynth.evaluation.resampling import Freedom, units_of
+from fcdsynth.evaluation.statistics.resampling import Freedom, units_of
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(22, 25, 49), (27, 33, 57), (45, 62, 83)])

@@ -15,8 +15,8 @@ from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group, Origin, Split, Subject
 from fcdsynth.core.volume import Volume, write_volume
-from fcdsynth.evaluation.locked import AnalysisPlan, hidden_subjects, opened_file, read_plan
-from fcdsynth.evaluation.openings import (
+from fcdsynth.evaluation.blind.locked import AnalysisPlan, hidden_subjects, opened_file, read_plan
+from fcdsynth.evaluation.blind.openings import (
     account_of,
     note_opened,
     opened_by_others,
@@ -24,10 +24,10 @@ from fcdsynth.evaluation.openings import (
     settle,
     times_opened,
 )
-from fcdsynth.evaluation.outcomes import outcomes_of, site_outcomes
-from fcdsynth.evaluation.planned import ENDPOINTS, PAIRED, PlannedRun
+from fcdsynth.evaluation.blind.planned import ENDPOINTS, PAIRED, PlannedRun
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scopes import all_figures
+from fcdsynth.evaluation.statistics.outcomes import outcomes_of, site_outcomes
 
 
 def a_cohort(tmp_path, rows="P1:test P2:test C1:test P3:none C2:val", version=3):

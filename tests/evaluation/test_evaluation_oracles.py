@@ -10,10 +10,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from fcdsynth.evaluation.froc import froc
-from fcdsynth.evaluation.intervals import auroc, wilson
 from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.paired import mcnemar_exact, wilcoxon_signed
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.intervals import auroc, wilson
+from fcdsynth.evaluation.statistics.paired import mcnemar_exact, wilcoxon_signed
 
 APART = range(0, 16, 2)  # neighbours would be one lesion
 

@@ -14,13 +14,13 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group, Origin, Split, Subject
 from fcdsynth.core.volume import Volume, canonical, write_volume
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.mapfiles import find_maps
 from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.outside import Outside, cut, is_outside
+from fcdsynth.evaluation.outside.cut import Outside, cut, is_outside
+from fcdsynth.evaluation.outside.mapfiles import find_maps
+from fcdsynth.evaluation.outside.scoretable import read_scores
 from fcdsynth.evaluation.reading import Scoring
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.scoretable import read_scores
 from fcdsynth.evaluation.scoring import score_subject
 from fcdsynth.evaluation.source import read_source
 

@@ -13,17 +13,17 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group, Origin, Subject
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.evaluation.compare import compare
-from fcdsynth.evaluation.failure_pictures import MISS, FailurePicture, draw_failures
-from fcdsynth.evaluation.failures import review_failures
-from fcdsynth.evaluation.glossary import GLOSSARY
-from fcdsynth.evaluation.page import write_page
-from fcdsynth.evaluation.plot_calibration import calibration_figure
-from fcdsynth.evaluation.plot_dots import Line, dots_figure
-from fcdsynth.evaluation.plot_froc import froc_figure
-from fcdsynth.evaluation.plot_sites import sites_figure
+from fcdsynth.evaluation.failures.pictures import MISS, FailurePicture, draw_failures
+from fcdsynth.evaluation.failures.review import review_failures
+from fcdsynth.evaluation.pages.glossary import GLOSSARY
+from fcdsynth.evaluation.pages.page import write_page
+from fcdsynth.evaluation.pages.plot_calibration import calibration_figure
+from fcdsynth.evaluation.pages.plot_dots import Line, dots_figure
+from fcdsynth.evaluation.pages.plot_froc import froc_figure
+from fcdsynth.evaluation.pages.plot_sites import sites_figure
+from fcdsynth.evaluation.pages.wording import names_of, number, p_value
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.wording import names_of, number, p_value
 
 POINT = {"threshold": 0.4, "min_volume_ml": 0.1, "temperature": 1.0, "chosen_on": ["v1", "v2"]}
 PLAN = {"endpoint": "subject_sensitivity", "compared": ["a", "b"], "sha256": "ab" * 32,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fcdsynth.evaluation.outcomes import outcomes_of, site_outcomes
-from fcdsynth.evaluation.paired import mcnemar_exact, wilcoxon_signed
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.smallest import (
+from fcdsynth.evaluation.statistics.outcomes import outcomes_of, site_outcomes
+from fcdsynth.evaluation.statistics.paired import mcnemar_exact, wilcoxon_signed
+from fcdsynth.evaluation.statistics.smallest import (
     WILCOXON_EFFICIENCY,
     fewest_gained,
     mcnemar_power,

@@ -93,7 +93,7 @@ def plot_froc(report: Report, path: Path) -> Path:
         report: The evaluation.
         path: PNG file to write.
     """
-    from fcdsynth.evaluation.plot_froc import froc_figure
+    from fcdsynth.evaluation.pages.plot_froc import froc_figure
 
     path.write_bytes(png_of(froc_figure({"": report})))
     return path

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fcdsynth.evaluation.blocks import Cell, Section, table, text
 from fcdsynth.evaluation.metrics import Figure
-from fcdsynth.evaluation.plot_dots import figure_of
-from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.wording import (
+from fcdsynth.evaluation.pages.blocks import Cell, Section, table, text
+from fcdsynth.evaluation.pages.plot_dots import figure_of
+from fcdsynth.evaluation.pages.wording import (
     RULES,
     cell,
     chance,
@@ -20,6 +18,8 @@ from fcdsynth.evaluation.wording import (
     narrow_cell,
     number,
 )
+from fcdsynth.evaluation.report import Report
+from fcdsynth.evaluation.rules import Rule
 
 _HEADLINE = (
     "subject_sensitivity", "specificity", "false_positives_per_patient",

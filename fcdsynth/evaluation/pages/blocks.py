@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fcdsynth.evaluation.plot import png_of
+from fcdsynth.evaluation.pages.plot import png_of
 from fcdsynth.review.pictures import data_address
 
 

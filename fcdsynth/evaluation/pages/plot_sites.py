@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fcdsynth.evaluation.plot import new_figure, say_empty, style_of, tidy
+from fcdsynth.evaluation.pages.plot import new_figure, say_empty, style_of, tidy
 from fcdsynth.evaluation.report import Report
 
 _WHERE = (("site", "lesion"), ("mirror", "mirrored"), ("random", "random"))

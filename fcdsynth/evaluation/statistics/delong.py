@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from fcdsynth.evaluation.resampling import units_of
+from fcdsynth.evaluation.statistics.resampling import units_of
 
 
 def influence(

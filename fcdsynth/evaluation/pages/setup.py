@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fcdsynth.evaluation.blocks import Block, Cell, Section, notice, table
 from fcdsynth.evaluation.empty import Case
+from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, notice, table
+from fcdsynth.evaluation.pages.wording import REFERENCES, label, names_of, plural
 from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.wording import REFERENCES, label, names_of, plural
 
 _FEW = 30  # below this one patient more or less moves sensitivity by more than three points
 # Cases that every honest cohort has.

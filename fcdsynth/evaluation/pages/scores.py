@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fcdsynth.evaluation.blocks import Block, Cell, Section, plot, table, text
 from fcdsynth.evaluation.calibration import CLUSTERS, VOXELS
-from fcdsynth.evaluation.plot_calibration import calibration_figure, calibration_of
-from fcdsynth.evaluation.plot_dots import figure_of
-from fcdsynth.evaluation.plot_froc import froc_figure
-from fcdsynth.evaluation.plot_sites import sites_figure
+from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, plot, table, text
+from fcdsynth.evaluation.pages.plot_calibration import calibration_figure, calibration_of
+from fcdsynth.evaluation.pages.plot_dots import figure_of
+from fcdsynth.evaluation.pages.plot_froc import froc_figure
+from fcdsynth.evaluation.pages.plot_sites import sites_figure
+from fcdsynth.evaluation.pages.wording import cell, label, narrow_cell
 from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.wording import cell, label, narrow_cell
 
 
 def probability(runs: Mapping[str, Report]) -> Section | None:

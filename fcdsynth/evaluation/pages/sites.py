@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from fcdsynth.evaluation.blocks import Block, Cell, Section, notice, plot, table, text
-from fcdsynth.evaluation.heterogeneity import Heterogeneity
-from fcdsynth.evaluation.plot_dots import Line, dots_figure, height_of
+from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, notice, plot, table, text
+from fcdsynth.evaluation.pages.plot_dots import Line, dots_figure, height_of
+from fcdsynth.evaluation.pages.wording import LOBES, is_share, label, number, p_value
 from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.wording import LOBES, is_share, label, number, p_value
+from fcdsynth.evaluation.statistics.heterogeneity import Heterogeneity
 
 _PLACES = {
     "site=": "Site", "without site=": "All but one site", "seen_site=": "Site seen in training",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.evaluation.cases import SubjectRecord
-from fcdsynth.evaluation.failure_records import Change, Count, Failures, arm_of
+from fcdsynth.evaluation.failures.records import Change, Count, Failures, arm_of
 
 FILE = "failures.csv"
 _COLUMNS = (

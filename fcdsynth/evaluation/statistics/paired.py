@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from fcdsynth.evaluation.resampling import units_of
+from fcdsynth.evaluation.statistics.resampling import units_of
 
 # Ranks must not depend on rounding in the last binary digits.
 _DECIMALS = 12

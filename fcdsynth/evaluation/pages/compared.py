@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcdsynth.evaluation.blocks import Block, Cell, Section, table, text
 from fcdsynth.evaluation.comparison import Comparison, PairedFigure
-from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.smallest import SmallestEffect
-from fcdsynth.evaluation.wording import (
+from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, table, text
+from fcdsynth.evaluation.pages.wording import (
     RULES,
     interval,
     is_share,
@@ -19,6 +16,9 @@ from fcdsynth.evaluation.wording import (
     p_value,
     plural,
 )
+from fcdsynth.evaluation.report import Report
+from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.smallest import SmallestEffect
 
 
 def compared(comparisons: Sequence[tuple[str, str, Comparison]]) -> Section | None:

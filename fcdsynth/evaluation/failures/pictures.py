@@ -11,7 +11,7 @@ import numpy as np
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.evaluation.cases import ClusterRecord, LesionRecord, Point
-from fcdsynth.evaluation.failure_records import (
+from fcdsynth.evaluation.failures.records import (
     Change,
     Count,
     Failures,
@@ -19,7 +19,7 @@ from fcdsynth.evaluation.failure_records import (
     Miss,
     arm_of,
 )
-from fcdsynth.evaluation.wording import where
+from fcdsynth.evaluation.pages.wording import where
 from fcdsynth.measure.mirror import Midplane
 from fcdsynth.review.pictures import data_address, png_bytes, three_planes
 

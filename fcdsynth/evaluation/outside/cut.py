@@ -13,16 +13,16 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import OPERATING_POINT, SUBJECTS, TABLE, Detection, OperatingPoint
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.volume import Volume, read_volume
-from fcdsynth.evaluation.mapfiles import find_maps
-from fcdsynth.evaluation.mapkinds import (
+from fcdsynth.evaluation.outside.mapfiles import find_maps
+from fcdsynth.evaluation.outside.mapkinds import (
     KINDS,
     LARGEST_LABEL,
     require_labels,
     require_mask,
     require_probability,
 )
+from fcdsynth.evaluation.outside.scoretable import TABLES, read_scores
 from fcdsynth.evaluation.pairs import label_voxels
-from fcdsynth.evaluation.scoretable import TABLES, read_scores
 from fcdsynth.measure.clusters import find_clusters
 
 # MELD Graph writes cluster k as k, and its most salient fifth as 100 k.

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from fcdsynth.evaluation.delong import area_variance, influence
-from fcdsynth.evaluation.resampling import Freedom, resampling_counts, strata_of
+from fcdsynth.evaluation.statistics.delong import area_variance, influence
+from fcdsynth.evaluation.statistics.resampling import Freedom, resampling_counts, strata_of
 
 __all__ = [
     "NO_INTERVAL", "Interval", "auroc", "bootstrap_of", "bootstrap_ratio",

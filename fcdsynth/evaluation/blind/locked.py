@@ -18,7 +18,7 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.provenance import plain
 from fcdsynth.core.subject import Split, Subject
-from fcdsynth.evaluation.planned import PlannedRun, check_endpoint, sha256_of
+from fcdsynth.evaluation.blind.planned import PlannedRun, check_endpoint, sha256_of
 from fcdsynth.evaluation.rules import Rule, rule_named
 
 ALPHA = 0.05

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from fcdsynth.evaluation.blocks import Cell
 from fcdsynth.evaluation.metrics import Figure
+from fcdsynth.evaluation.pages.blocks import Cell
 from fcdsynth.evaluation.rules import Rule
 
 # Name of each figure in tables, and whether it is a share.

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fcdsynth.core.errors import SettingsError
-from fcdsynth.evaluation import page_figures, page_places, page_scores
-from fcdsynth.evaluation.blocks import Cell, Section, definitions, table, text
 from fcdsynth.evaluation.comparison import Comparison
-from fcdsynth.evaluation.failure_pictures import FailurePicture
-from fcdsynth.evaluation.failure_records import Failures
-from fcdsynth.evaluation.glossary import GLOSSARY
-from fcdsynth.evaluation.page_compare import compared, sample
-from fcdsynth.evaluation.page_failures import failures_section
-from fcdsynth.evaluation.page_setup import warnings_first, what_was_evaluated
+from fcdsynth.evaluation.failures.pictures import FailurePicture
+from fcdsynth.evaluation.failures.records import Failures
+from fcdsynth.evaluation.pages import headline, scores, sites
+from fcdsynth.evaluation.pages.blocks import Cell, Section, definitions, table, text
+from fcdsynth.evaluation.pages.compared import compared, sample
+from fcdsynth.evaluation.pages.failing import failures_section
+from fcdsynth.evaluation.pages.glossary import GLOSSARY
+from fcdsynth.evaluation.pages.setup import warnings_first, what_was_evaluated
+from fcdsynth.evaluation.pages.wording import names_of, plural
 from fcdsynth.evaluation.report import NOTICE, Report
-from fcdsynth.evaluation.wording import names_of, plural
 from fcdsynth.review.page import render, write_whole
 
 FILE = "report.html"
@@ -53,15 +53,15 @@ def write_page(
     sections = [
         what_was_evaluated(runs),
         warnings_first(runs),
-        page_figures.headline(runs),
-        page_figures.all_rules(runs),
+        headline.headline(runs),
+        headline.all_rules(runs),
         compared(comparisons),
         sample(next(iter(runs.values()))),
-        page_places.places(runs),
-        page_places.subgroups(runs),
-        page_scores.probability(runs),
-        page_scores.calibration(runs),
-        page_scores.froc(runs),
+        sites.places(runs),
+        sites.subgroups(runs),
+        scores.probability(runs),
+        scores.calibration(runs),
+        scores.froc(runs),
         failures_section(failures, pictures, no_pictures),
         _cases(runs),
         Section("What the figures mean", [definitions(GLOSSARY)]),
@@ -69,7 +69,7 @@ def write_page(
     ]
     first = next(iter(runs.values()))
     page = render(
-        "fcdsynth.evaluation",
+        "fcdsynth.evaluation.pages",
         "evaluation.html.j2",
         title=f"Evaluation of {first.cohort}",
         lead=_lead(runs),

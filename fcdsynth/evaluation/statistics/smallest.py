@@ -17,8 +17,8 @@ from statsmodels.stats.power import TTestPower
 
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.outcomes import Outcome, outcomes_of, site_outcomes
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.outcomes import Outcome, outcomes_of, site_outcomes
 
 ALPHA, POWER = 0.05, 0.8
 # Discordant shares that are assumed as long as no second arm has been seen.

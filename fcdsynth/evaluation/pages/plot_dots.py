@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fcdsynth.evaluation.metrics import Figure
-from fcdsynth.evaluation.plot import (
+from fcdsynth.evaluation.pages.plot import (
     GREY,
     dodge,
     legend_above,
@@ -18,8 +18,8 @@ from fcdsynth.evaluation.plot import (
     style_of,
     tidy,
 )
+from fcdsynth.evaluation.pages.wording import is_share
 from fcdsynth.evaluation.report import Report
-from fcdsynth.evaluation.wording import is_share
 
 _FEW = 5
 _LINES = 3  # more dotted lines than this hide the dots

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fcdsynth.evaluation.cases import ClusterRecord, LesionRecord, SubjectRecord
-from fcdsynth.evaluation.places import HotSpot
+from fcdsynth.evaluation.failures.places import HotSpot
+from fcdsynth.evaluation.failures.tracing import Tracing
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.tracing import Tracing
 
 
 class Change(StrEnum):

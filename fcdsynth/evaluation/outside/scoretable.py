@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.errors import RunError
-from fcdsynth.evaluation.mapfiles import PREFIX
+from fcdsynth.evaluation.outside.mapfiles import PREFIX
 
 TABLES = ("clusters.csv", "clusters.json")
 _COLUMNS = ("subject", "cluster", "score")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fcdsynth.evaluation.calibration import CLUSTERS, VOXELS, Calibration
-from fcdsynth.evaluation.plot import GREY, legend_above, new_figure, say_empty, style_of, tidy
+from fcdsynth.evaluation.pages.plot import GREY, legend_above, new_figure, say_empty, style_of, tidy
 from fcdsynth.evaluation.report import Report
 
 _FEW = 5

@@ -11,7 +11,7 @@ from typing import Any
 
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.provenance import git_state
-from fcdsynth.evaluation.locked import AnalysisPlan, opened_file, read_plan
+from fcdsynth.evaluation.blind.locked import AnalysisPlan, opened_file, read_plan
 
 
 @dataclass(frozen=True, slots=True)

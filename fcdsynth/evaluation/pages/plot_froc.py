@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fcdsynth.evaluation.plot import legend_above, new_figure, say_empty, style_of, tidy
+from fcdsynth.evaluation.pages.plot import legend_above, new_figure, say_empty, style_of, tidy
+from fcdsynth.evaluation.pages.wording import RULES
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.wording import RULES
 
 _GROUPS = ("patient", "control")
 

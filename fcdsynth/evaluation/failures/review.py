@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.evaluation.cases import Point, SubjectRecord
-from fcdsynth.evaluation.failure_records import (
+from fcdsynth.evaluation.failures.places import group_places, hot_spots
+from fcdsynth.evaluation.failures.records import (
     Change,
     Count,
     Failures,
@@ -19,12 +20,11 @@ from fcdsynth.evaluation.failure_records import (
     Tally,
     arm_of,
 )
+from fcdsynth.evaluation.failures.tracing import trace
 from fcdsynth.evaluation.matching import Role
-from fcdsynth.evaluation.paired import mcnemar_exact
-from fcdsynth.evaluation.places import group_places, hot_spots
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.tracing import trace
+from fcdsynth.evaluation.statistics.paired import mcnemar_exact
 
 _VOLUME_TOLERANCE = 1e-3
 

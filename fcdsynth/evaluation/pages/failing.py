@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fcdsynth.evaluation.blocks import Block, Cell, Section, picture, table, text
-from fcdsynth.evaluation.failure_pictures import FailurePicture, by_kind
-from fcdsynth.evaluation.failure_records import Change, Count, Failures, FalsePlace, Miss
-from fcdsynth.evaluation.places import PLACE_MM
-from fcdsynth.evaluation.wording import names_of, p_value, plural, where
+from fcdsynth.evaluation.failures.pictures import FailurePicture, by_kind
+from fcdsynth.evaluation.failures.places import PLACE_MM
+from fcdsynth.evaluation.failures.records import Change, Count, Failures, FalsePlace, Miss
+from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, picture, table, text
+from fcdsynth.evaluation.pages.wording import names_of, p_value, plural, where
 
 _MOST = 15
 

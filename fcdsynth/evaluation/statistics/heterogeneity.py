@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.outcomes import Outcome, outcomes_of
-from fcdsynth.evaluation.resampling import units_of
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.evaluation.statistics.outcomes import Outcome, outcomes_of
+from fcdsynth.evaluation.statistics.resampling import units_of
 
 BY = ("site", "scanner")
 # Statistics that differ by less than this share come from rounding: they count as tied.

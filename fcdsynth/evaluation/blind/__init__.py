@@ -1,0 +1,1 @@
+"""A test set that stays hidden until a plan is locked."""

@@ -1,0 +1,1 @@
+"""What fails again and again, and whether an arm introduced it."""

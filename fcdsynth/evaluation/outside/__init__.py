@@ -1,0 +1,1 @@
+"""Maps of any other tool."""
