@@ -14,6 +14,7 @@ from fcdsynth.core.errors import CohortError
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import Comparison, PairedFigure
 from fcdsynth.evaluation.empty import Case
+from fcdsynth.evaluation.equal_rate import at_equal_rates
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule, rule_named
 from fcdsynth.evaluation.statistics.delong import area_difference
@@ -63,7 +64,8 @@ def compare(
 
     Found or missed and clean or not are tested with the exact McNemar test, false positives and
     lesion-site probabilities with the Wilcoxon signed-rank test and by permutation, the area
-    under the ROC curve with the paired test of DeLong. Subjects of one family are drawn, and
+    under the ROC curve with the paired test of DeLong, lesion recall at equal false positives by
+    swapping arms. Subjects of one family are drawn, and
     turn their signs, together. Subjects without a lesion-site probability are left out of it.
 
     Of an arm trained with several seeds, each subject's mean over the seeds is compared: found in
@@ -95,6 +97,9 @@ def compare(
         for outcome in (*(o for each in Rule for o in outcomes_of(each)), *site_outcomes())
     ]
     figures.append(_area(patients, controls))
+    everyone = [*patients, *controls]
+    weights = draw.counts([runs[0] for runs, _ in everyone]) if everyone else np.zeros((0, 0))
+    figures += [one for each in Rule for one in at_equal_rates(everyone, each, weights, seed)]
     return Comparison(headline.value, len(patients), len(controls), tuple(figures))
 
 
@@ -194,7 +199,7 @@ def _figure(outcome: Outcome, pairs: Sequence[Pair], draw: _Draw) -> PairedFigur
         empty = Case.NO_PROBABILITIES
         if not pairs:
             empty = Case.NO_PATIENTS if outcome.patients else Case.NO_CONTROLS
-        return _none(outcome.name, outcome.rule_name, outcome.unit, empty)
+        return PairedFigure.none(outcome.name, outcome.rule_name, outcome.unit, empty.value)
     subjects = [runs[0] for (runs, _), kept in zip(pairs, known, strict=True) if kept]
     a, b = values[known].T
     change = b - a
@@ -234,7 +239,7 @@ def _area(patients: Sequence[Pair], controls: Sequence[Pair]) -> PairedFigure:
     elif not all(one.ranked for pair in pairs for runs in pair for one in runs):
         missing = Case.BINARY_MAPS
     if missing is not None:
-        return _none("auroc", "", "subjects", missing)
+        return PairedFigure.none("auroc", "", "subjects", missing.value)
     first, second = _means(pairs, lambda s: s.score).T
     m = len(patients)
     families = [runs[0].family for runs, _ in pairs]
@@ -257,10 +262,3 @@ def _means(pairs: Sequence[Pair], value: Callable[[SubjectRecord], float]) -> ND
     """Mean over seeds of a number of each subject in both arms, shape (pairs, 2)."""
     rows = [[np.mean([value(one) for one in runs]) for runs in pair] for pair in pairs]
     return np.array(rows, dtype=float).reshape(-1, 2)
-
-
-def _none(name: str, rule: str, unit: str, empty: Case) -> PairedFigure:
-    return PairedFigure(
-        name, rule, None, None, None, None, None, 0, unit, 0, 0, None, "none", (), (), None,
-        empty.value,
-    )  # fmt: skip

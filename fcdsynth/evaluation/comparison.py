@@ -64,6 +64,14 @@ class PairedFigure:
     p_permutation_holm: float | None = None
     smallest: SmallestEffect | None = None
 
+    @classmethod
+    def none(cls, name: str, rule: str, unit: str, reason: str) -> PairedFigure:
+        """A figure that has no value, and why."""
+        return cls(
+            name, rule, None, None, None, None, None, 0, unit, 0, 0, None, "none", (), (), None,
+            reason,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

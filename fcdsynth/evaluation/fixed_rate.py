@@ -5,11 +5,13 @@ With one threshold, a gain in sensitivity may be nothing but a step along the cu
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.metrics import Figure, Sums
@@ -31,9 +33,8 @@ def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
         sums: The subjects.
         rule: The hit rule.
     """
-    names = {f"lesion_recall_at_{rate:g}_fp_per_control": rate for rate in RATES}
+    names = {figure_name(rate): rate for rate in RATES}
     lesions = sums.over(lambda s: len(s.lesions))
-    control = sums.over(lambda s: not s.is_patient)
     missing = None
     if not sums.patients:
         missing = Case.NO_PATIENTS
@@ -46,11 +47,10 @@ def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
             sums.figure(name, "lesions", missing, lesions * 0, lesions * 0, NO_INTERVAL, rule)
             for name in names
         ]
-    found, wrong = _reached(sums, rule)
-    table = np.concatenate([found, wrong, lesions[:, None], control[:, None]], axis=1)
+    table = table_of(sums.subjects, rule, thresholds(sums.subjects))
     figures = []
     for name, rate in names.items():
-        recall = partial(_recall, rate=rate)
+        recall = partial(recall_at, rate=rate)
         value = float(recall(table.sum(axis=0, keepdims=True))[0])
         top = np.zeros_like(lesions)
         top[0] = value * lesions.sum()
@@ -59,14 +59,30 @@ def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
     return figures
 
 
-def _reached(sums: Sums, rule: Rule) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Found lesions, and false positives of controls, by threshold; shape (n, thresholds)."""
-    scores = np.unique([c.score for s in sums.subjects for c in s.clusters])
+def figure_name(rate: float) -> str:
+    """Name of the figure at a rate."""
+    return f"lesion_recall_at_{rate:g}_fp_per_control"
+
+
+def thresholds(subjects: Iterable[SubjectRecord]) -> NDArray[np.float64]:
+    """Score thresholds at which something changes, thinned out to quantiles when there are many."""
+    scores = np.unique([c.score for s in subjects for c in s.clusters])
     if len(scores) > _MOST_THRESHOLDS:
         scores = np.unique(np.quantile(scores, np.linspace(0, 1, _MOST_THRESHOLDS)))
-    found = np.zeros((len(sums.subjects), len(scores)))
+    return scores
+
+
+def table_of(
+    subjects: Sequence[SubjectRecord], rule: Rule, scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each subject adds to the curve, shape (n, 2 t + 2).
+
+    Columns: found lesions at each of t thresholds, a control's false positives at each, lesions,
+    and whether it is a control.
+    """
+    found = np.zeros((len(subjects), len(scores)))
     wrong = np.zeros_like(found)
-    for row, s in enumerate(sums.subjects):
+    for row, s in enumerate(subjects):
         for lesion in s.lesions:
             score = lesion.found[rule].score
             if score is not None:
@@ -75,11 +91,20 @@ def _reached(sums: Sums, rule: Rule) -> tuple[NDArray[np.float64], NDArray[np.fl
             for cluster in s.clusters:
                 if cluster.roles[rule] is Role.FALSE:
                     wrong[row] += cluster.score >= scores
-    return found, wrong
+    ends = [[len(s.lesions), not s.is_patient] for s in subjects]
+    return np.concatenate([found, wrong, np.array(ends, dtype=float).reshape(-1, 2)], axis=1)
 
 
-def _recall(summed: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
-    """Recall in each sample, shape (draws,); NaN without lesions or controls in it."""
+def recall_at(summed: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+    """Recall from summed rows of `table_of`.
+
+    Args:
+        summed: Shape (draws, 2 t + 2).
+        rate: Most false positives per control.
+
+    Returns:
+        Shape (draws,), NaN without lesions or controls.
+    """
     found, wrong = np.split(summed[:, :-2], 2, axis=1)
     lesions, controls = summed[:, -2:].T
     allowed = wrong <= (rate + 1e-12) * controls[:, None]

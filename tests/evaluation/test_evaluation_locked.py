@@ -25,6 +25,8 @@ from fcdsynth.evaluation.blind.openings import (
     times_opened,
 )
 from fcdsynth.evaluation.blind.planned import ENDPOINTS, PAIRED, PlannedRun
+from fcdsynth.evaluation.equal_rate import COMPARED_RATES
+from fcdsynth.evaluation.fixed_rate import figure_name
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scopes import all_figures
 from fcdsynth.evaluation.statistics.outcomes import outcomes_of, site_outcomes
@@ -251,7 +253,9 @@ def test_every_endpoint_is_a_figure_of_the_report(record):
     for name in ENDPOINTS:
         assert figures[name].value is not None, name
     compared = [*outcomes_of(Rule.OVERLAP), *site_outcomes()]
-    assert set(PAIRED) == {outcome.name for outcome in compared} | {"auroc"}
+    assert set(PAIRED) == {
+        *(outcome.name for outcome in compared), "auroc", *map(figure_name, COMPARED_RATES),
+    }  # fmt: skip
 
 
 def test_the_call_that_locks_does_not_open(tmp_path, path):

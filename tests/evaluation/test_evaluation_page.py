@@ -156,7 +156,7 @@ def test_several_runs_are_compared(subjects, record, tmp_path):
     assert "Runs compared, subject by subject" in page.headings
     row = next(r for r in page.rows if r and "Patients found" in r[0] and "n = 8" in r[0])
     assert [cell.strip() for cell in row[1:3]] == ["62.5 %", "75.0 %"]
-    assert row[3].startswith("+12.5 %")
+    assert row[3].startswith("+12.5 points")
     assert row[4].strip() == "1 / 0"
     assert row[5].startswith("1.000")
     assert "better: p7" in text
@@ -287,7 +287,7 @@ def test_calibration_marks_few_clusters_hollow(subjects):
 
 def test_words_for_numbers():
     assert number(0.361, True) == "36.1 %"
-    assert number(-0.05, True, signed=True) == "-5.0 %"
+    assert number(-0.05, True, signed=True) == "-5.0 points"
     assert number(None, False) == "none"
     assert p_value(0.00001) == "< 0.001"
     assert p_value(0.125) == "0.125"

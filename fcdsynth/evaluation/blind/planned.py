@@ -14,11 +14,12 @@ from fcdsynth.core.errors import SettingsError
 PAIRED = (
     "subject_sensitivity", "specificity", "false_positives_per_patient",
     "false_positives_per_control", "site_probability_max", "site_probability_mean",
-    "site_probability_p95", "auroc",
+    "site_probability_p95", "auroc", "lesion_recall_at_0.5_fp_per_control",
+    "lesion_recall_at_1_fp_per_control",
 )  # fmt: skip
 ENDPOINTS = (
     *PAIRED, "false_positives_per_subject", "lesion_recall", "ppv", "cluster_f1",
-    "dice_whole_mask", "lesion_recall_at_0.5_fp_per_control", "lesion_recall_at_1_fp_per_control",
+    "dice_whole_mask",
 )  # fmt: skip
 
 

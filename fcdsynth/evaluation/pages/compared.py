@@ -80,11 +80,17 @@ def _p(p: float | None, adjusted: float | None, test: str) -> Cell:
 
 
 def _least(one: SmallestEffect) -> Cell:
-    share = is_share(one.name)
-    words = "none possible" if one.smallest_significant is None else number(
-        one.smallest_significant, share)  # fmt: skip
+    if one.smallest_significant is None:
+        words = "none possible"
+    else:
+        words = _size(one.smallest_significant, one.name)
     found = one.smallest_found
-    return Cell(words, "" if found is None else f"with power 80 %: {number(found, share)}")
+    return Cell(words, "" if found is None else f"with power 80 %: {_size(found, one.name)}")
+
+
+def _size(value: float, name: str) -> str:
+    """A difference without its sign."""
+    return number(abs(value), is_share(name), signed=True).removeprefix("+")
 
 
 def _who(f: PairedFigure) -> str:

@@ -70,18 +70,19 @@ def is_share(name: str) -> bool:
 
 
 def number(value: float | None, share: bool, signed: bool = False) -> str:
-    """One number: percent with one decimal for a share, two decimals otherwise."""
+    """One number: percent (differences: points) with one decimal for a share, else two decimals."""
     if value is None:
         return "none"
     plus = "+" if signed else ""
-    return f"{100 * value:{plus}.1f} %" if share else f"{value:{plus}.2f}"
+    unit = "points" if signed else "%"
+    return f"{100 * value:{plus}.1f} {unit}" if share else f"{value:{plus}.2f}"
 
 
 def interval(low: float | None, high: float | None, share: bool, signed: bool = False) -> str:
     """An interval in square brackets, or a word where there is none."""
     if low is None or high is None:
         return "no interval"
-    ends = (number(end, share, signed).removesuffix(" %") for end in (low, high))
+    ends = (number(end, share, signed).partition(" ")[0] for end in (low, high))
     return f"[{', '.join(ends)}]"
 
 
