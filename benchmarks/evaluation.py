@@ -25,6 +25,7 @@ from big_cohort import POINT, big_cohort
 from evaluation_oracles import agreement, oracle_environment, speed, tasks_of
 from evaluation_simulations import (
     bootstrap_coverage,
+    curve_coverage,
     false_alarms_by_place,
     heterogeneity_false_alarm,
     heterogeneity_power,
@@ -185,6 +186,8 @@ def simulations(figures: Figures, n: int) -> None:
     figures.notes.append(f"bootstrap_coverage is the one farthest from 95 %: {worst}")
     for name, (hits, runs) in covered.items():
         figures.add_share(f"coverage: {name}", hits, runs, 0.93, 0.97)
+    for name, (hits, runs) in curve_coverage(max(n // 2, 20), 3).items():
+        figures.add_share(f"coverage, no families: {name}", hits, runs)
 
 
 def verb(cohort: Path, found: Path, out: Path, workers: int) -> tuple[float, float]:

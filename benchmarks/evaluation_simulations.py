@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from fcdsynth.core.subject import Group
+from fcdsynth.evaluation.calibration import CLUSTER_BINS, Calibration, calibrations
 from fcdsynth.evaluation.cases import ClusterRecord, Found, LesionRecord, SubjectRecord
+from fcdsynth.evaluation.comparison import PairedFigure
+from fcdsynth.evaluation.equal_rate import at_equal_rates
+from fcdsynth.evaluation.fixed_rate import figure_name, recall_at_rates
 from fcdsynth.evaluation.matching import Role
+from fcdsynth.evaluation.metrics import Figure, Sums
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.statistics.heterogeneity import heterogeneity
 from fcdsynth.evaluation.statistics.intervals import (
@@ -151,6 +157,68 @@ def bootstrap_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, in
     return held
 
 
+def curve_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, int]]:
+    """How often intervals of figures over score thresholds hold the truth.
+
+    Cohorts of 60 patients and 60 controls, two arms on the same subjects: six and seven of ten
+    lesions get a cluster of score Beta(5, 2), controls 1.2 false positives of score Beta(2, 3).
+    """
+    rng = np.random.default_rng(seed)
+    held: dict[str, tuple[int, int]] = {}
+
+    def note(name: str, interval: Figure | PairedFigure | Calibration, truth: float) -> None:
+        covered, n = held.get(name, (0, 0))
+        low, high = interval.low, interval.high
+        inside = low is not None and high is not None and low <= truth <= high
+        held[name] = (covered + inside, n + 1)
+
+    edges = np.linspace(0, 1, CLUSTER_BINS + 1)
+    # Per bin: the mean of Beta(a, b) below x is a / (a + b) times the share of Beta(a + 1, b).
+    hits = 0.7 * np.diff(stats.beta(5, 2).cdf(edges))
+    total = 0.7 * 5 / 7 * np.diff(stats.beta(6, 2).cdf(edges))
+    total += 1.2 * 2 / 5 * np.diff(stats.beta(3, 3).cdf(edges))
+    truth = float(np.abs(hits - total).sum() / (0.7 + 1.2))
+    for number in range(n_simulations):
+        arms = [[_scored(rng, i, share) for i in range(120)] for share in (0.6, 0.7)]
+        sums = Sums(arms[1], "all", 1000, number)
+        figures = {f.name: f for f in recall_at_rates(sums, RULE)}
+        pairs = [([a], [b]) for a, b in zip(*arms, strict=True)]
+        paired = {f.name: f for f in at_equal_rates(pairs, RULE, sums.counts, number)}
+        for rate in (0.5, 1.0):
+            name = figure_name(rate)
+            kept = stats.beta(5, 2).sf(stats.beta(2, 3).isf(rate / 1.2))
+            note(f"recall at {rate:g} per control", figures[name], 0.7 * kept)
+            note(f"difference in recall at {rate:g}", paired[name], 0.1 * kept)
+        clusters = [c for c in calibrations(arms[1], sums.counts) if c.rule == RULE.value]
+        note("calibration error of clusters", clusters[0], truth)
+    return held
+
+
+def _scored(rng: np.random.Generator, number: int, share: float) -> SubjectRecord:
+    """A patient (even number) with one lesion, or a control with false positives."""
+    one = patient(number, [], 0, "north")
+    if number % 2:
+        roles = [(s, Role.FALSE) for s in rng.beta(2, 3, rng.poisson(1.2))]
+        return replace(one, group=Group.CONTROL, clusters=_clusters(roles))
+    score = rng.beta(5, 2) if rng.random() < share else None
+    fate = Found(None if score is None else 1, score, None, None, None, None)
+    lesion = replace(
+        patient(number, [False], 0, "north").lesions[0], found=dict.fromkeys(Rule, fate)
+    )
+    roles = [] if score is None else [(score, Role.TRUE)]
+    return replace(one, lesions=(lesion,), clusters=_clusters(roles))
+
+
+def _clusters(roles: list[tuple[float, Role]]) -> tuple[ClusterRecord, ...]:
+    origin = (0.0, 0.0, 0.0)
+    return tuple(
+        ClusterRecord(
+            i, float(score), 1, 1.0, origin, None, "", "L", None, dict.fromkeys(Rule, role)
+        )
+        for i, (score, role) in enumerate(roles, 1)
+    )
+
+
 def _one_cohort(
     rng: np.random.Generator, seed: int, patients: int, most: int, share: float
 ) -> dict[str, tuple[Interval, float]]:
@@ -196,6 +264,8 @@ def main() -> None:
     words = parser.parse_args()
     start = time.perf_counter()
     for name, (covered, n) in bootstrap_coverage(words.simulations, words.seed).items():
+        print(f"coverage of {name}: {covered / n:.3f}, n = {n}")
+    for name, (covered, n) in curve_coverage(words.simulations // 2, words.seed).items():
         print(f"coverage of {name}: {covered / n:.3f}, n = {n}")
     for name in ("subject_sensitivity", "false_positives_per_patient"):
         alarms = false_alarms_by_place(words.simulations, words.seed, name)
