@@ -48,11 +48,12 @@ def admit(source: Source, cohort: Cohort, test_only: bool = False) -> list[Subje
 
 
 def relatives(source: Source, cohort: Cohort, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Evaluated subjects that share a family with a subject the run was trained on."""
+    """Evaluated subjects that share a family with a subject the run was trained or tuned on."""
     families = {s.id: s.family for s in cohort.subjects if s.family}
     found = []
     for subject in subjects:
         trained = source.trained_on.get(subject.id, frozenset())
+        trained |= source.chosen_on.get(subject.id, frozenset())
         if subject.family and subject.family in {families.get(name) for name in trained}:
             found.append(subject.id)
     return tuple(found)

@@ -96,7 +96,7 @@ def calibrations(
         brier = float(np.mean(wrong)) if wrong else None
         found.append(_of(CLUSTERS, rule.value, sums if ranked else np.zeros_like(sums), counts,
                          brier if ranked else None))  # fmt: skip
-    clusters = Case.NO_CLUSTERS if ranked else Case.BINARY_MAPS
+    clusters = Case.NO_CLUSTERS if ranked else Case.NO_SCORES
     reasons = {VOXELS: Case.NO_PROBABILITIES, CLUSTERS: clusters}
     return tuple(
         c if c.ece is not None

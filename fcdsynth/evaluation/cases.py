@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fcdsynth.core.errors import CohortError
 from fcdsynth.core.subject import Group
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.site import SiteProbability
 
 Point = tuple[float, float, float]
+_VOLUME_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,9 @@ class ClusterRecord:
         volume_ml: Volume in ml.
         centre_mm: Centre of mass, RAS+ mm, native T1w world.
         centre_mni_mm: The same in MNI space; None without a transform.
-        lobe: Lobe by the prepared lobe map at the centre of mass, or empty.
-        side: ``L`` or ``R``, by the same map, else by the MNI x, else by the world's x.
+        lobe: Lobe of most of its voxels by the prepared lobe map, or empty.
+        side: ``L`` or ``R``, by the same map, else by the MNI x, else by the middle of
+            the brain.
         gap_mm: Distance to the nearest lesion voxel, None beyond 20 mm or without a lesion.
         roles: What it counts as by rule.
     """
@@ -190,6 +193,22 @@ class SubjectRecord:
     def n_role(self, rule: Rule, role: Role) -> int:
         """Number of clusters that count as a role under a rule."""
         return sum(cluster.roles[rule] is role for cluster in self.clusters)
+
+    def require_same_reference(self, other: SubjectRecord) -> None:
+        """Raise unless another run saw the same lesions in this subject.
+
+        Raises:
+            CohortError: If group or volumes differ.
+        """
+        ours, theirs = ([le.volume_ml for le in s.lesions] for s in (self, other))
+        same = len(ours) == len(theirs) and all(
+            abs(a - b) <= _VOLUME_TOLERANCE * a for a, b in zip(ours, theirs, strict=True)
+        )
+        if self.group is not other.group or not same:
+            raise CohortError(
+                self.id, f"lesions of {theirs} ml in a later run", f"those of the first: {ours} ml",
+                "Evaluate all runs against one version of the reference masks.",
+            )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """As plain dictionaries, lists and numbers."""

@@ -30,8 +30,6 @@ from fcdsynth.evaluation.statistics.paired import (
 from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
 from fcdsynth.evaluation.statistics.smallest import paired_means, paired_shares
 
-_VOLUME_TOLERANCE = 1e-3
-
 
 def compare_reports(
     a: Path | str, b: Path | str, rule: str | None = None, bootstrap: int = 2000, seed: int = 0
@@ -155,23 +153,9 @@ def _paired(
     for name, one in tables[0].items():
         runs = tuple(table[name] for table in tables)
         for other in runs[1:]:
-            _same_reference(one, other)
+            one.require_same_reference(other)
         pairs.append((runs[: len(a)], runs[len(a) :]))
     return pairs
-
-
-def _same_reference(one: SubjectRecord, other: SubjectRecord) -> None:
-    volumes = [le.volume_ml for le in one.lesions]
-    others = [le.volume_ml for le in other.lesions]
-    same = len(volumes) == len(others) and np.allclose(
-        volumes, others, rtol=_VOLUME_TOLERANCE, atol=0
-    )
-    if one.group is not other.group or not same:
-        raise CohortError(
-            one.id, f"lesions of {others} ml in a later report",
-            f"those of the first: {volumes} ml",
-            "Evaluate all arms against one version of the reference masks.",
-        )  # fmt: skip
 
 
 class _Draw:
@@ -216,6 +200,8 @@ def _figure(outcome: Outcome, pairs: Sequence[Pair], draw: _Draw) -> PairedFigur
         flips = sign_flips(change, families, seed=draw.seed)
     if outcome.binary and one_seed:
         p, test = mcnemar_exact(len(gained), len(lost)), "exact McNemar"
+        if flips is not None and any(families):
+            p, test = flips, "permutation by family"
         discordant = (len(gained) + len(lost)) / n
         smallest = paired_shares(outcome, n, discordant, "the discordant pairs here", mean)
     else:
@@ -237,7 +223,7 @@ def _area(patients: Sequence[Pair], controls: Sequence[Pair]) -> PairedFigure:
     if not patients or not controls:
         missing = Case.NO_CONTROLS if patients else Case.NO_PATIENTS
     elif not all(one.ranked for pair in pairs for runs in pair for one in runs):
-        missing = Case.BINARY_MAPS
+        missing = Case.NO_SCORES
     if missing is not None:
         return PairedFigure.none("auroc", "", "subjects", missing.value)
     first, second = _means(pairs, lambda s: s.score).T
@@ -252,6 +238,8 @@ def _area(patients: Sequence[Pair], controls: Sequence[Pair]) -> PairedFigure:
         low, high = max(-1.0, float(b - a - half)), min(1.0, float(b - a + half))
         interval = "paired DeLong by family" if any(families) else "paired DeLong"
     test = "none" if p is None else "paired DeLong"
+    if p is not None and any(len(runs) > 1 for runs in pairs[0]):
+        test += " of scores averaged over seeds"
     return PairedFigure(
         "auroc", "", a, b, b - a, low, high, len(pairs), "subjects", 0, 0, p, test, (), (),
         interval=interval,

@@ -24,13 +24,13 @@ class Case(StrEnum):
     NO_DRAWS = "no random draws"
     NO_BRAIN = "no brain mask"
     NO_PROBABILITIES = "maps without probabilities"
-    BINARY_MAPS = "binary maps"
+    NO_SCORES = "clusters without scores"
     ONE_PLACE = "fewer than two sites or scanners with subjects"
     ONE_SUBJECT = "one subject only"
     CLEAN_CONTROL = "control without a cluster"
     PATIENT_WITHOUT_CLUSTERS = "patient without a cluster"
     SEVERAL_LESIONS = "patient with several lesions"
-    LESION_OUTSIDE_BRAIN = "lesion outside the brain mask"
+    LESION_OUTSIDE_BRAIN = "lesion mostly outside the brain mask"
 
     @property
     def consequence(self) -> str:
@@ -40,11 +40,11 @@ class Case(StrEnum):
 
 _CONSEQUENCES = {
     Case.NO_PATIENTS: (
-        "sensitivity, lesion recall, Dice, site probability and AUROC have no value; "
+        "sensitivity, lesion recall, F1, Dice, site probability and AUROC have no value; "
         "specificity and false positives per control are as usual"
     ),
     Case.NO_CONTROLS: (
-        "specificity, false positives per control and AUROC have no value; "
+        "specificity, false positives per control, AUROC and recall at fixed rates have no value; "
         "everything about patients is as usual"
     ),
     Case.NO_SUBJECTS: "no figure has a value",
@@ -66,7 +66,7 @@ _CONSEQUENCES = {
         "site probability and voxel calibration have no value: the maps say nothing about "
         "voxels outside their clusters"
     ),
-    Case.BINARY_MAPS: (
+    Case.NO_SCORES: (
         "calibration, AUROC and FROC have no value: every cluster has the same score, so "
         "nothing can be ranked; found and missed, specificity and overlap are as usual"
     ),
@@ -114,17 +114,23 @@ def cases_met(subjects: Sequence[SubjectRecord]) -> tuple[Occurrence, ...]:
         ),
         Case.NO_DRAWS: any(s.chance is None and s.brain for s in patients),
         Case.NO_PROBABILITIES: any(s.bins is None for s in subjects),
-        Case.BINARY_MAPS: not all(s.ranked for s in subjects),
+        Case.NO_SCORES: not all(s.ranked for s in subjects),
         Case.ONE_SUBJECT: len(subjects) == 1,
     }  # fmt: skip
     some = {
         Case.NO_BRAIN: [s.id for s in subjects if not s.brain],
-        Case.NO_MIRROR: [s.id for s in patients if any(le.mirror is None for le in s.lesions)],
+        Case.NO_MIRROR: [
+            s.id
+            for s in patients
+            if s.brain and s.bins is not None and any(le.mirror is None for le in s.lesions)
+        ],
         Case.CLEAN_CONTROL: [s.id for s in controls if not s.clusters],
         Case.PATIENT_WITHOUT_CLUSTERS: [s.id for s in patients if not s.clusters],
         Case.SEVERAL_LESIONS: [s.id for s in patients if len(s.lesions) > 1],
         Case.LESION_OUTSIDE_BRAIN: [
-            s.id for s in patients if any(le.inside_brain == 0 for le in s.lesions)
+            s.id
+            for s in patients
+            if any(le.inside_brain is not None and le.inside_brain < 0.5 for le in s.lesions)
         ],
     }
     met = []

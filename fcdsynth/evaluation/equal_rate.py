@@ -1,4 +1,8 @@
-"""Two arms at one rate of false positives: is a gain more than a step along the curve?"""
+"""Two arms at one rate of false positives: is a gain more than a step along the curve?
+
+An arm whose curve ends before the rate cannot be compared there. So that something can, the
+highest rate that every run reaches is compared too.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,20 @@ from numpy.typing import NDArray
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import PairedFigure
 from fcdsynth.evaluation.empty import Case
-from fcdsynth.evaluation.fixed_rate import figure_name, recall_at, table_of, thresholds
+from fcdsynth.evaluation.fixed_rate import (
+    MOST_THRESHOLDS,
+    figure_name,
+    recall_at,
+    table_of,
+    thresholds,
+)
+from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.statistics.intervals import bootstrap_of
+from fcdsynth.evaluation.statistics.intervals import NO_INTERVAL, bootstrap_of
 from fcdsynth.evaluation.statistics.resampling import units_of
 
 COMPARED_RATES = (0.5, 1.0)
+COMMON = "lesion_recall_at_common_fp_per_control"
 TEST = "permutation of arms within subjects"
 Runs = Sequence[SubjectRecord]
 """Records of one subject, one for each seed of an arm."""
@@ -44,21 +56,40 @@ def at_equal_rates(
     elif all(s.is_patient for s in everyone):
         missing = Case.NO_CONTROLS
     elif not all(s.ranked for s in everyone):
-        missing = Case.BINARY_MAPS
+        missing = Case.NO_SCORES
     if missing is not None:
-        return [PairedFigure.none(figure_name(r), rule.value, "subjects", missing.value)
-                for r in COMPARED_RATES]  # fmt: skip
-    scores = thresholds(everyone)
+        return [
+            PairedFigure.none(name, rule.value, "subjects", missing.value)
+            for name in (*map(figure_name, COMPARED_RATES), COMMON)
+        ]
+    # Each run brings its own thresholds: pooled, a run with few clusters would get next to none.
+    runs = [side for arm in (0, 1) for side in zip(*(pair[arm] for pair in pairs), strict=True)]
+    own = [thresholds(run, MOST_THRESHOLDS) for run in runs]
+    scores = np.unique(np.concatenate(own))
+    end = min(_end(run, rule) for run in runs)
     arms = [
         [table_of(runs, rule, scores) for runs in zip(*(pair[arm] for pair in pairs), strict=True)]
         for arm in (0, 1)
     ]
     families = [runs[0].family for runs, _ in pairs]
-    return [_figure(rate, rule, arms, counts, families, seed) for rate in COMPARED_RATES]
+    figures = []
+    for rate in COMPARED_RATES:
+        if rate <= end:
+            figures.append(_figure(figure_name(rate), rate, rule, arms, counts, families, seed))
+        else:
+            reason = f"a run ends at {end:.2f} false positives per control"
+            figures.append(PairedFigure.none(figure_name(rate), rule.value, "subjects", reason))
+    return [*figures, _figure(COMMON, end, rule, arms, counts, families, seed)]
+
+
+def _end(run: Runs, rule: Rule) -> float:
+    """False positives per control at the operating point, where the curve of a run ends."""
+    controls = [s for s in run if not s.is_patient]
+    return sum(s.n_role(rule, Role.FALSE) for s in controls) / len(controls)
 
 
 def _figure(
-    rate: float, rule: Rule, arms: Sequence[Sequence[NDArray[np.float64]]],
+    name: str, rate: float, rule: Rule, arms: Sequence[Sequence[NDArray[np.float64]]],
     counts: NDArray[np.float64], families: Sequence[str], seed: int,
 ) -> PairedFigure:  # fmt: skip
     first, second = arms
@@ -75,14 +106,18 @@ def _figure(
     table = np.concatenate([*first, *second], axis=1)
     whole = table.sum(axis=0, keepdims=True)
     a, b = np.split(whole, [width * len(first)], axis=1)
-    interval = bootstrap_of(table, counts, difference)
-    p = None
+    alike = len(first) == len(second) and all(
+        np.array_equal(one, other) for one, other in zip(first, second, strict=True)
+    )
+    interval = NO_INTERVAL if alike else bootstrap_of(table, counts, difference)
+    p, test = None, f"at {rate:.2f} per control; no p, as the arms have other numbers of seeds"
     if len(first) == len(second):
         p = _swapped(table, difference, families, len(counts), seed)
+        test = f"{TEST}, at {rate:.2f} per control"
     value_a, value_b = float(mean(a, len(first))[0]), float(mean(b, len(second))[0])
     return PairedFigure(
-        figure_name(rate), rule.value, value_a, value_b, value_b - value_a, interval.low,
-        interval.high, len(table), "subjects", 0, 0, p, "none" if p is None else TEST, (), (),
+        name, rule.value, value_a, value_b, value_b - value_a, interval.low,
+        interval.high, len(table), "subjects", 0, 0, p, test, (), (),
         interval=interval.method,
     )  # fmt: skip
 

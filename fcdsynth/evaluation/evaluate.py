@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import SettingsError
+from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Subject
 from fcdsynth.evaluation.admission import admit, relatives
@@ -23,7 +23,7 @@ from fcdsynth.evaluation.source import Source, read_sources
 from fcdsynth.evaluation.together import Together
 from fcdsynth.evaluation.whereabouts import synthetic_lesions
 
-_RECORDS = "records"
+_RECORDS = "_records"
 
 
 def evaluate(
@@ -101,19 +101,29 @@ def evaluate(
             raise SettingsError(key, str(value), f"at least {least}", "Give a larger number.")
     if blind and plan is None:
         raise SettingsError("plan", "none", "the file of the plan", "Give --plan plan.yaml.")
+    if plan is not None and not blind:
+        raise SettingsError("blind", "a plan, and blind false", "--blind true with a plan",
+                            "Give --blind true, or leave --plan out.")  # fmt: skip
     table = Cohort.read(cohort)
+    if not table.subjects:
+        raise CohortError(cohort, "a table without rows", "at least one subject", "Fill it.")
     cutting = {"kind": maps, "threshold": threshold, "min_volume_ml": min_volume_ml,
                "pattern": pattern}  # fmt: skip
     sources = read_sources(detections, table, **cutting)
     subjects = {source.name: admit(source, table, blind) for source in sources}
     pair = None if compare is None else (compare[0], compare[1])
     together = Together(tuple(source.name for source in sources), pair)
+    together.check({name: [s.id for s in mine] for name, mine in subjects.items()})
+    if blind and pair is None and together.contrasts() is not None:
+        raise SettingsError("compare", "none", "the two runs or arms that the plan compares",
+                            "Give --compare A B: a plan says what is compared.")  # fmt: skip
     traced = None if synthetic is None else synthetic_lesions(Cohort.read(synthetic))
     settings: dict[str, Any] = {
         "rule": rule, "compare": list(pair or ()), "blind": blind,
         "maps": maps, "threshold": threshold, "min_volume_ml": min_volume_ml,
         "pictures": pictures, "bootstrap": bootstrap, "chance_draws": chance_draws,
-        "runs": [source.name for source in sources],
+        "runs": {source.name: source.fingerprint() for source in sources},
+        "pattern": pattern,
     }  # fmt: skip
     if blind and plan is not None:
         now = AnalysisPlan.of(
@@ -129,7 +139,7 @@ def evaluate(
                                  chance_draws, seed))
         for source in sources for s in subjects[source.name]
     ]  # fmt: skip
-    run = Run(out, "evaluate", settings, _inputs(sources, table, tasks, synthetic), seed)
+    run = Run(out, "evaluate", settings, _inputs(sources, cohort, table, tasks, synthetic), seed)
     if run.complete:
         return run.out
     for _, task in tasks:
@@ -168,11 +178,15 @@ def _others(table: Cohort, subjects: Sequence[Subject]) -> tuple[str, ...]:
 
 
 def _inputs(
-    sources: Sequence[Source], table: Cohort, tasks: Sequence[Task], synthetic: str | None
+    sources: Sequence[Source],
+    cohort: str,
+    table: Cohort,
+    tasks: Sequence[Task],
+    synthetic: str | None,
 ) -> list[Path]:
     # Not the whole cohort folder: hashing every volume would cost more than the evaluation.
     files = [path for _, task in tasks for key, path in task.files.items() if key != "t1w_native"]
     inputs = [folder for source in sources for folder in source.folders]
-    inputs += sorted(table.folder.glob("cohort.*"))
+    inputs += [Path(cohort)] if Path(cohort).is_file() else sorted(table.folder.glob("cohort.*"))
     inputs += [Path(synthetic)] if synthetic is not None else []
     return list(dict.fromkeys([*inputs, *files]))

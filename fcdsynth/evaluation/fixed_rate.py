@@ -19,7 +19,7 @@ from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.statistics.intervals import NO_INTERVAL, bootstrap_of
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0)
-_MOST_THRESHOLDS = 200
+MOST_THRESHOLDS = 200
 
 
 def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
@@ -41,17 +41,18 @@ def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
     elif not sums.controls:
         missing = Case.NO_CONTROLS
     elif not sums.ranked:
-        missing = Case.BINARY_MAPS
+        missing = Case.NO_SCORES
     if missing is not None:
         return [
             sums.figure(name, "lesions", missing, lesions * 0, lesions * 0, NO_INTERVAL, rule)
             for name in names
         ]
-    table = table_of(sums.subjects, rule, thresholds(sums.subjects))
+    whole = table_of(sums.subjects, rule, thresholds(sums.subjects)).sum(axis=0, keepdims=True)
+    table = table_of(sums.subjects, rule, thresholds(sums.subjects, MOST_THRESHOLDS))
     figures = []
     for name, rate in names.items():
         recall = partial(recall_at, rate=rate)
-        value = float(recall(table.sum(axis=0, keepdims=True))[0])
+        value = float(recall(whole)[0])
         top = np.zeros_like(lesions)
         top[0] = value * lesions.sum()
         interval = bootstrap_of(table, sums.counts, recall)
@@ -64,11 +65,16 @@ def figure_name(rate: float) -> str:
     return f"lesion_recall_at_{rate:g}_fp_per_control"
 
 
-def thresholds(subjects: Iterable[SubjectRecord]) -> NDArray[np.float64]:
-    """Score thresholds at which something changes, thinned out to quantiles when there are many."""
+def thresholds(subjects: Iterable[SubjectRecord], most: int | None = None) -> NDArray[np.float64]:
+    """Score thresholds at which something changes.
+
+    Args:
+        subjects: Whose clusters.
+        most: Thin them out to so many quantiles, for the many samples of a bootstrap.
+    """
     scores = np.unique([c.score for s in subjects for c in s.clusters])
-    if len(scores) > _MOST_THRESHOLDS:
-        scores = np.unique(np.quantile(scores, np.linspace(0, 1, _MOST_THRESHOLDS)))
+    if most is not None and len(scores) > most:
+        scores = np.unique(np.quantile(scores, np.linspace(0, 1, most), method="higher"))
     return scores
 
 

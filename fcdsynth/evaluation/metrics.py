@@ -208,6 +208,8 @@ def probabilities(sums: Sums) -> list[Figure]:
         reason = empty if sums.patients else Case.NO_PATIENTS
         if any(s.bins is None for s in sums.subjects):
             reason = Case.NO_PROBABILITIES
+        elif what != "site" and sums.patients and not any(s.brain for s in sums.patients):
+            reason = Case.NO_BRAIN
         for statistic in ("max", "mean", "p95"):
             values = [_sites(s, what, statistic) for s in sums.subjects]
             tops = np.array([sum(v) for v in values], dtype=float)
@@ -227,7 +229,7 @@ def whole(sums: Sums) -> list[Figure]:
     dice = sums.over(lambda s: s.dice or 0.0)
     missing = Case.NO_CONTROLS if sums.patients else Case.NO_PATIENTS
     if not sums.ranked:
-        area, interval, missing = None, NO_INTERVAL, Case.BINARY_MAPS
+        area, interval, missing = None, NO_INTERVAL, Case.NO_SCORES
     else:
         both = [*sums.patients, *sums.controls]
         area, interval = auroc(

@@ -25,6 +25,7 @@ from fcdsynth.core.volume import (
     read_volume,
 )
 from fcdsynth.evaluation.outside.cut import Cut, Outside, cut
+from fcdsynth.evaluation.outside.mapkinds import ROUNDING
 from fcdsynth.evaluation.pairs import Voxels, label_voxels
 from fcdsynth.evaluation.site import mirror_matrix
 from fcdsynth.evaluation.source import SubjectMaps
@@ -33,8 +34,6 @@ from fcdsynth.measure.components import bounding_box, label_components
 _REFERENCES = ("truth", "lesion_t1w")
 _FOR_BOTH = ("brain", "transforms", "t1w_native", "lobes", "flair_native")
 _FOR_PATIENTS = ("ribbon",)
-# Interpolation in single precision may leave [0, 1] by this much.
-_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -96,10 +95,13 @@ class Scoring:
         )
 
     def check(self) -> None:
-        """Compare the grids of map, clusters, reference and native T1w, headers only.
+        """Compare the grids of map, clusters, reference and native T1w; look into the reference.
+
+        Of maps the header alone is read, so that nothing of a hidden test set's result is seen.
 
         Raises:
-            CohortError: If a file cannot be read.
+            CohortError: If a file cannot be read, a patient's reference is empty, or a control's
+                is not.
             GeometryError: If one of them lies on another grid.
         """
         grid = read_grid(self.maps.map)
@@ -120,6 +122,8 @@ class Scoring:
             )
         for key, (path, remedy) in others.items():
             grid.require_same(read_grid(path), f"{self.subject.id} {key}", remedy)
+        if self.reference_key:
+            _require_lesion(self, read_mask(self.files[self.reference_key]))
 
     def flair_kind(self) -> str:
         """``3D``, ``2D`` (thick slices), ``none``, or ``unknown``; from the native header."""
@@ -162,7 +166,7 @@ def read_maps(task: Scoring) -> Maps:
     if given.probability is not None:
         volume = canonical(given.probability)
         low, high = float(volume.array.min()), float(volume.array.max())
-        if low < -_ROUNDING or high > 1 + _ROUNDING:
+        if low < -ROUNDING or high > 1 + ROUNDING:
             raise CohortError(
                 f"{task.subject.id} probability", f"values from {low:g} to {high:g}",
                 "probabilities in [0, 1]", "Give a probability map, not logits or labels.",
@@ -207,13 +211,7 @@ def read_reference(task: Scoring, grid: Grid) -> tuple[list[Voxels], NDArray[np.
         return [], np.zeros(grid.shape, dtype=bool)
     mask = canonical(read_mask(task.files[task.reference_key]))
     grid.require_same(mask.grid, f"{task.subject.id} {task.reference_key}", "Resample the mask.")
-    if bool(mask.array.any()) != task.subject.is_patient:
-        raise CohortError(
-            f"{task.subject.id} {task.reference_key}",
-            "an empty mask" if task.subject.is_patient else "a control with lesion voxels",
-            "lesion voxels in every patient and in no control",
-            "Mend the mask or the group, or leave the subject out.",
-        )  # fmt: skip
+    _require_lesion(task, mask)
     box = bounding_box(mask.array)
     if box is None:
         return [], mask.array
@@ -221,6 +219,16 @@ def read_reference(task: Scoring, grid: Grid) -> tuple[list[Voxels], NDArray[np.
     labels, _ = label_components(small, Grid.of(small.shape, grid.matrix))
     origin = np.array([side.start for side in box])
     return [voxels + origin for voxels in label_voxels(labels.array).values()], mask.array
+
+
+def _require_lesion(task: Scoring, mask: Volume) -> None:
+    if bool(mask.array.any()) != task.subject.is_patient:
+        raise CohortError(
+            f"{task.subject.id} {task.reference_key}",
+            "an empty mask" if task.subject.is_patient else "a control with lesion voxels",
+            "lesion voxels in every patient and in no control",
+            "Mend the mask or the group, or leave the subject out.",
+        )  # fmt: skip
 
 
 def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_] | None:
@@ -233,8 +241,9 @@ def read_brain(task: Scoring, grid: Grid) -> NDArray[np.bool_] | None:
         return None
     mask = canonical(read_mask(task.files["brain"]))
     if mask.grid.close_to(grid):
-        return mask.array
-    moved = resample(Volume(mask.array.astype(np.uint8), mask.grid), grid, order=0)
+        moved = mask
+    else:
+        moved = resample(Volume(mask.array.astype(np.uint8), mask.grid), grid, order=0)
     if not moved.array.any():
         raise GeometryError(
             f"{task.subject.id} brain", mask.grid.describe(),

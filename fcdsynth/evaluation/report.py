@@ -94,6 +94,11 @@ class Report:
 
     def _warnings(self) -> tuple[str, ...]:
         found = list(audit_confounds(self.subjects))
+        if self.subjects and not self.n_trained_on:
+            found.append(
+                "Nothing says who trained the detector, so whether it has seen the evaluated "
+                "subjects was not checked."
+            )
         if self.relatives:
             found.append(
                 f"{len(self.relatives)} evaluated subjects share a family with training subjects, "

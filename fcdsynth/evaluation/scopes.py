@@ -31,7 +31,8 @@ def all_figures(subjects: Sequence[SubjectRecord], draws: int, seed: int) -> tup
     Scopes are ``all``; ``site=``, ``scanner=``, ``seen_site=``, ``flair=``, ``subtype=`` and
     ``mri_negative=`` for subjects; ``size=``, ``lobe=`` and ``side=`` for lesions; and
     ``without site=`` and ``without scanner=``, everyone but one place, which shows what a single
-    place contributes. A blank is "not said", so it makes no scope.
+    place contributes. A blank is "not said" and makes no scope, but a
+    site or scanner that is not said is ``unknown``.
 
     Args:
         subjects: Records of the evaluated subjects.
@@ -75,6 +76,8 @@ def _lesion_scopes(
     if len(volumes) < len(_TERTILES):
         return
     low, high = np.quantile(volumes, [1 / 3, 2 / 3])
+    if not min(volumes) <= low < high < max(volumes):
+        return
     edges = ((0.0, low), (low, high), (high, np.inf))
     words = (f"up to {low:.2f} ml", f"up to {high:.2f} ml", f"above {high:.2f} ml")
     for name, (above, limit), range_ml in zip(_TERTILES, edges, words, strict=True):

@@ -96,7 +96,7 @@ def score_subject(task: Scoring) -> SubjectRecord:
         task.seen_site,
         task.reference_key if lesions else "",
         tuple(records),
-        tuple(_cluster_records(maps, pairs, matches, where)),
+        tuple(_cluster_records(maps, pairs, matches, where, brain)),
         _whole_dice(lesions, maps.clusters, pairs) if lesions else None,
         sites.whole_site,
         sites.whole_mirror,
@@ -205,9 +205,16 @@ def _fates(
 
 
 def _cluster_records(
-    maps: Maps, pairs: Pairs, matches: Mapping[Rule, Match], where: Whereabouts
+    maps: Maps,
+    pairs: Pairs,
+    matches: Mapping[Rule, Match],
+    where: Whereabouts,
+    brain: NDArray[np.bool_] | None,
 ) -> list[ClusterRecord]:
     records = []
+    middle_mm = 0.0
+    if where.to_mni is None and brain is not None and maps.clusters:
+        middle_mm = float(maps.grid.to_mm(np.argwhere(brain).mean(axis=0))[0])
     for column, (listed, voxels) in enumerate(zip(maps.detections, maps.clusters, strict=True)):
         gap = float(pairs.gap_mm[:, column].min(initial=np.inf))
         centre_mm = maps.grid.to_mm(voxels.mean(axis=0))
@@ -222,7 +229,7 @@ def _cluster_records(
                 _point(centre_mm),
                 mni_mm,
                 lobe,
-                side or ("R" if (mni_mm or centre_mm)[0] > 0 else "L"),
+                side or ("R" if (mni_mm or centre_mm)[0] > middle_mm else "L"),
                 gap if np.isfinite(gap) else None,
                 {rule: outcome.roles[column] for rule, outcome in matches.items()},
             )

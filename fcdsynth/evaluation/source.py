@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.detection import Detection, Detections
+from fcdsynth.core.detection import TABLE, Detection, Detections, OperatingPoint
 from fcdsynth.core.errors import CohortError, LeakageError, RunError, SettingsError
+from fcdsynth.core.provenance import hash_path
 from fcdsynth.core.subject import Subject
 from fcdsynth.evaluation.outside.cut import Outside, is_outside
+
+# What a report's folder holds beside the folders of runs.
+_TAKEN = ("report.html", "comparison.json", "failures.csv", "config.yaml", "provenance.json",
+          "_records")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,18 @@ class Source:
     trained_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     chosen_on: Mapping[str, frozenset[str]] = field(default_factory=dict)
     strangers: tuple[str, ...] = ()
+
+    def fingerprint(self) -> list[str]:
+        """What tells its folders apart, so that two runs that change names are noticed."""
+        found = []
+        for folder in self.folders:
+            table = folder / TABLE
+            if table.is_file():
+                found.append(hash_path(table))
+            else:
+                sizes = [(p.name, p.stat().st_size) for p in sorted(folder.rglob("*.nii*"))]
+                found.append(f"{folder.name}, {len(sizes)} maps, {sum(n for _, n in sizes)} bytes")
+        return found
 
     @property
     def n_trained_on(self) -> int:
@@ -107,16 +124,24 @@ def read_sources(words: Sequence[str], cohort: Cohort, **cutting: Any) -> list[S
     if not words:
         raise SettingsError("detections", "none", "at least one folder", "Name a folder.")
     found: dict[str, list[Source]] = {}
+    seen: set[Path] = set()
     for word in words:
         name, equals, folder = word.partition("=")
         path = Path(folder if equals else word)
         name = name if equals else path.resolve().name
-        if not name or any(part in ("", ".", "..") for part in name.split("/")):
+        first = name.partition("/")[0]
+        taken = first.startswith(".") or first in _TAKEN
+        if taken or any(part in ("", ".", "..") for part in name.split("/")):
             raise SettingsError("detections", repr(word), "FOLDER or NAME=FOLDER, such as "
-                                "arm/seed-1=found", "Give the run another name.")  # fmt: skip
+                                "arm/seed-1=found, and no name of a file that a report holds",
+                                "Give the run another name.")  # fmt: skip
         if not equals and name in found:
             raise SettingsError("detections", f"two runs called {name!r}", "different names",
                                 f"Name them: first={words[0]} ...")  # fmt: skip
+        if path.resolve() in seen:
+            raise SettingsError("detections", f"{str(path)!r} twice", "each folder once",
+                                "Name another folder, or leave one out.")  # fmt: skip
+        seen.add(path.resolve())
         found.setdefault(name, []).append(read_source(name, path, cohort, **cutting))
     return [_merged(sources) for sources in found.values()]
 
@@ -130,7 +155,11 @@ def read_source(name: str, folder: Path, cohort: Cohort, **cutting: Any) -> Sour
     """
     if is_outside(folder):
         given = Outside.read(folder, cohort, **cutting)
-        point: dict[str, Any] = {"min_volume_ml": given.min_volume_ml, "chosen_on": []}
+        _require_no_detect(folder, given)
+        point: dict[str, Any] = {
+            "min_volume_ml": given.min_volume_ml, "chosen_on": [],
+            "pattern": cutting.get("pattern", "*"),
+        }  # fmt: skip
         if given.kind == "probability":
             point["threshold"] = given.threshold
         maps = {s: SubjectMaps(path, outside=_alone(given, s)) for s, path in given.maps.items()}
@@ -163,10 +192,21 @@ def read_source(name: str, folder: Path, cohort: Cohort, **cutting: Any) -> Sour
     )  # fmt: skip
 
 
+def _require_no_detect(folder: Path, given: Outside) -> None:
+    """Without its tables nobody knows whom detect's models were trained on."""
+    for subject in given.maps:
+        if Detections(folder, (), (), OperatingPoint()).clusters_path(subject).is_file():
+            raise RunError(
+                str(folder), "maps and cluster maps as of detect, but not its tables",
+                "the whole output of detect",
+                "Restore detections.csv, subjects.csv and operating_point.json, or detect again.",
+            )  # fmt: skip
+
+
 def _alone(given: Outside, subject: str) -> Outside:
     """What one subject needs of it: a task is handed to another process."""
     scores = None if given.scores is None else {subject: given.scores.get(subject, {})}
-    return replace(given, maps={}, scores=scores, not_evaluated=(), unknown=())
+    return replace(given, maps={}, scores=scores, unknown=())
 
 
 def _merged(sources: Sequence[Source]) -> Source:
@@ -192,7 +232,7 @@ def _merged(sources: Sequence[Source]) -> Source:
     point: dict[str, Any] = {}
     for key in first.operating_point.keys() - {"chosen_on"}:
         values = list(dict.fromkeys(source.operating_point.get(key) for source in sources))
-        point[key] = values[0] if len(values) == 1 else ", ".join(map(str, values))
+        point[key] = values[0] if len(values) == 1 else ", ".join(sorted(map(str, values)))
     point["chosen_on"] = sorted(frozenset().union(*chosen.values()))
     strangers = tuple(name for source in sources for name in source.strangers)
     folders = tuple(folder for source in sources for folder in source.folders)

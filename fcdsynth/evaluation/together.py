@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import SettingsError
+from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.volume import Volume
 from fcdsynth.evaluation.cases import Point
 from fcdsynth.evaluation.compare import compare_arms
@@ -49,6 +49,39 @@ class Together:
             if name not in known:
                 raise SettingsError("compare", repr(name), f"one of {', '.join(sorted(known))}",
                                     "Name two of the runs, or two arms.")  # fmt: skip
+
+        for name in self.names:
+            if name != arm_of(name) and arm_of(name) in self.names:
+                raise SettingsError(
+                    "detections", f"a run {arm_of(name)!r} beside {name!r}",
+                    "names that are either a run or an arm", "Rename one: arm/seed-1, arm/seed-2.",
+                )  # fmt: skip
+        if self.compare is not None:
+            first, second = (set(self.seeds(name)) for name in self.compare)
+            if first & second:
+                raise SettingsError("compare", " ".join(self.compare), "two different runs or arms",
+                                    "Name what is without and what is with.")  # fmt: skip
+
+    def check(self, subjects: Mapping[str, Sequence[str]]) -> None:
+        """Raise unless all runs that are compared saw the same subjects.
+
+        Args:
+            subjects: Ids of the evaluated subjects by run.
+
+        Raises:
+            CohortError: Naming subjects that not all of them saw.
+        """
+        contrasts = self.contrasts()
+        if contrasts is None:
+            return
+        first, others = contrasts
+        runs = [set(subjects[run]) for arm in (first, *others) for run in self.seeds(arm)]
+        apart = sorted({name for run in runs for name in run if any(name not in r for r in runs)})
+        if apart:
+            raise CohortError(
+                ", ".join(apart[:5]), f"{len(apart)} subjects that not all compared runs have",
+                "the same subjects in all", "Detect on one set of subjects, or compare fewer runs.",
+            )  # fmt: skip
 
     def seeds(self, name: str) -> list[str]:
         """The runs of an arm, or the one run of that name."""

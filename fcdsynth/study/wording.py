@@ -95,7 +95,7 @@ def comparison_rows(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, comparison in results.comparisons.items():
         found = comparison.figure("subject_sensitivity")
-        site = comparison.figure("site_probability_max")
+        site = comparison.figure("whole_mask_probability_max")
         wrong = [
             comparison.figure(f"false_positives_per_{unit}") for unit in ("patient", "control")
         ]

@@ -62,7 +62,7 @@ def test_order_of_the_arms_turns_the_sign(arms):
 
 def test_site_probability_is_paired(arms):
     """Every patient rises by 0.06: all 61 gained."""
-    figure = compare(arms["FCDD-1"], arms["FCDD-2"]).figure("site_probability_mean")
+    figure = compare(arms["FCDD-1"], arms["FCDD-2"]).figure("whole_mask_probability_mean")
     assert (figure.gained, figure.lost) == (61, 0)
     assert figure.difference == pytest.approx(0.06)
     assert figure.p < 1e-9
@@ -151,9 +151,9 @@ def test_families_turn_together(record):
 
     done = compare(arm(False, 0.2), arm(True, 0.6))
     found = done.figure("subject_sensitivity")
-    assert found.p == pytest.approx(2 / 2**12)
-    assert found.p_permutation == pytest.approx(2 / 64)
-    site = done.figure("site_probability_max")
+    assert (found.p, found.p_permutation) == pytest.approx((2 / 64, 2 / 64))
+    assert found.test == "permutation by family"
+    site = done.figure("whole_mask_probability_max")
     assert site.test == "Wilcoxon signed-rank on family means"
     assert (site.p, site.p_permutation) == pytest.approx((2 / 64, 2 / 64))
     assert site.interval == "BCa bootstrap over families"
@@ -164,9 +164,9 @@ def test_without_probabilities_there_is_no_site_figure(record):
     full = [record(f"p{i}", found=(0.5,), level=0.2 + i / 10) for i in range(3)]
     some = [full[0], replace(full[1], whole_site=None), full[2]]
     none = [replace(s, whole_site=None) for s in full]
-    figure = compare(_report(full), _report(some)).figure("site_probability_mean")
+    figure = compare(_report(full), _report(some)).figure("whole_mask_probability_mean")
     assert (figure.n, figure.difference, figure.p) == (2, 0, 1)
-    empty = compare(_report(full), _report(none)).figure("site_probability_mean")
+    empty = compare(_report(full), _report(none)).figure("whole_mask_probability_mean")
     assert (empty.n, empty.a, empty.reason) == (0, None, "maps without probabilities")
     assert empty.smallest is None
 
@@ -192,7 +192,7 @@ def test_no_area_without_ranks_or_controls(arms, record):
     figure = compare(arms["FCDD-1"], arms["FCDD-1"]).figure("auroc")
     assert (figure.a, figure.p, figure.reason) == (None, None, "no controls")
     flat = [replace(record("p0", found=(1.0,)), ranked=False), record("c0", patient=False)]
-    assert compare(_report(flat), _report(flat)).figure("auroc").reason == "binary maps"
+    assert compare(_report(flat), _report(flat)).figure("auroc").reason == "clusters without scores"
 
 
 def test_no_arms_no_comparison(arms):

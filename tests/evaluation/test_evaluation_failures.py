@@ -239,7 +239,7 @@ def test_unknown_arms_no_runs_and_other_lesions_are_refused(run):
         review_failures({"a/1": report}, Rule.OVERLAP, ("a", "b"))
     with pytest.raises(SettingsError, match="runs"):
         review_failures({}, Rule.OVERLAP, None)
-    with pytest.raises(CohortError, match=r"p1.*run b"):
+    with pytest.raises(CohortError, match=r"p1.*later run"):
         review_failures({"a": report, "b": run(p1=((0.9, 0.8), ()))}, Rule.OVERLAP, None)
 
 

@@ -129,7 +129,7 @@ def wilcoxon_of_five_gains(bench):
     before = [bench.patient(0.1 * n) for n in range(1, 6)]
     after = [replace(bench.patient(0.2 * n), id=s.id) for n, s in enumerate(before, 1)]
     result = compare(bench.report(*before), bench.report(*after), bootstrap=100)
-    figure = next(f for f in result.figures if f.name == "site_probability_mean")
+    figure = next(f for f in result.figures if f.name == "whole_mask_probability_mean")
     yield figure.p, 2 / 32
     yield figure.difference, 0.3
 

@@ -14,8 +14,6 @@ from fcdsynth.evaluation.statistics.intervals import (
     bootstrap_ratio,
     clustered_proportion,
     mean_count,
-    resampling_counts,
-    strata_of,
     wilson,
 )
 from fcdsynth.evaluation.statistics.paired import (
@@ -25,7 +23,12 @@ from fcdsynth.evaluation.statistics.paired import (
     sign_flips,
     wilcoxon_signed,
 )
-from fcdsynth.evaluation.statistics.resampling import Freedom, units_of
+from fcdsynth.evaluation.statistics.resampling import (
+    Freedom,
+    resampling_counts,
+    strata_of,
+    units_of,
+)
 
 
 @pytest.mark.parametrize(("count", "low", "high"), [(22, 25, 49), (27, 33, 57), (45, 62, 83)])
@@ -264,7 +267,7 @@ def test_one_family_says_nothing_about_others():
         auroc([0.9, 0.2], [0.1, 0.3], ["f"] * 4)[1],
     ):
         assert interval.low is None
-        assert interval.method == "none: one family only"
+        assert interval.method == "none: nothing varies independently"
     none = mean_count(np.zeros(12), counts)
     assert none.high == pytest.approx(-np.log(0.025))
     assert none.method == "exact Poisson on families"

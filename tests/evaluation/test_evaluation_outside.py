@@ -140,11 +140,11 @@ class TestFinding:
         (tmp_path / "subjects.csv").unlink()
         assert not is_outside(tmp_path), "a damaged folder of detect is not another tool's"
 
-    def test_reading_a_folder_says_who_is_not_evaluated(self, tmp_path):
+    def test_reading_a_folder_says_whose_maps_are_strange(self, tmp_path):
         touch(tmp_path, "sub-2.nii.gz", "x.nii.gz")
         found = Outside.read(tmp_path, cohort_of(tmp_path, "sub-1", "sub-2"), "binary", 0.3, 0.2)
         assert found.maps == {"sub-2": tmp_path / "sub-2.nii.gz"}
-        assert (found.not_evaluated, found.unknown) == (("sub-1",), ("x.nii.gz",))
+        assert found.unknown == ("x.nii.gz",)
         assert (found.kind, found.threshold, found.min_volume_ml) == ("binary", 0.3, 0.2)
         assert not found.ranked
 
@@ -513,7 +513,7 @@ class TestScoringATable:
         assert report.figure("specificity").value == 0
         # Two false clusters: one of the patient, one of the control.
         assert report.figure("false_positives_per_subject").value == 1
-        assert report.figure("auroc").reason == Case.BINARY_MAPS.value
+        assert report.figure("auroc").reason == Case.NO_SCORES.value
         assert report.figure("site_probability_max").reason == Case.NO_PROBABILITIES.value
 
     @pytest.mark.parametrize(

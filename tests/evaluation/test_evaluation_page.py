@@ -195,7 +195,7 @@ def _binary(subjects):
         ("no controls", "nothing is said about specificity"),
         ("no clusters", "no clusters"),
         ("one patient", "Only 1 patient"),
-        ("binary", "binary maps"),
+        ("binary", "clusters without scores"),
         ("nobody", "0 patients and 0 controls"),
     ],
 )

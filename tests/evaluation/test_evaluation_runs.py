@@ -9,7 +9,7 @@ import pytest
 from phantom import prepared_cohort
 
 from fcdsynth.cli import main
-from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.subject import Origin, Split
 from fcdsynth.core.volume import Volume, read_grid, write_volume
 from fcdsynth.evaluation.evaluate import evaluate
@@ -88,8 +88,53 @@ def test_folds_of_one_name_are_one_run(cohort, hand_made_detections, tmp_path):
     report = Report.read(out)
     assert [s.id for s in report.subjects] == list(BASE)
     assert report.n_trained_on == 2
+    hand_made_detections(tmp_path / "f3", cohort, one)
     with pytest.raises(CohortError, match="maps in more than one folder of run 'run'"):
-        _run(tmp_path, f"run={tmp_path / 'f1'}", f"run={tmp_path / 'f1'}")
+        _run(tmp_path, f"run={tmp_path / 'f1'}", f"run={tmp_path / 'f3'}")
+    with pytest.raises(SettingsError, match="twice"):
+        _run(tmp_path, f"a={tmp_path / 'f1'}", f"b={tmp_path / 'f1'}")
+
+
+@pytest.mark.parametrize("name", ["_records", "report.html", ".hidden", "a//b"])
+def test_names_that_a_report_needs_itself(cohort, hand_made_detections, tmp_path, name):
+    hand_made_detections(tmp_path / "found", cohort, BASE)
+    with pytest.raises(SettingsError, match="NAME=FOLDER"):
+        _run(tmp_path, f"{name}={tmp_path / 'found'}")
+
+
+def test_runs_that_change_names_are_another_evaluation(cohort, hand_made_detections, tmp_path):
+    _folders(tmp_path, cohort, hand_made_detections, m1=BASE, m2=SYNTH)
+    out = _run(tmp_path, f"a={tmp_path / 'm1'}", f"b={tmp_path / 'm2'}")
+    assert _run(tmp_path, f"a={tmp_path / 'm1'}", f"b={tmp_path / 'm2'}") == out
+    with pytest.raises(RunError, match="made from other inputs"):
+        _run(tmp_path, f"a={tmp_path / 'm2'}", f"b={tmp_path / 'm1'}")
+
+
+def test_compared_runs_must_have_seen_the_same_subjects(cohort, hand_made_detections, tmp_path):
+    some = {k: v for k, v in BASE.items() if k != "sub-00003"}
+    _folders(tmp_path, cohort, hand_made_detections, m1=BASE, m2=some)
+    with pytest.raises(CohortError, match=r"sub-00003.*not all compared runs"):
+        _run(tmp_path, f"a={tmp_path / 'm1'}", f"b={tmp_path / 'm2'}")
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_a_plan_needs_blind_and_a_named_comparison(cohort, rows_as, hand_made_detections, tmp_path):
+    rows_as(lambda n, s: replace(s, split=Split.TEST))
+    _folders(tmp_path, cohort, hand_made_detections, m1=BASE, m2=SYNTH)
+    words = (f"a={tmp_path / 'm1'}", f"b={tmp_path / 'm2'}")
+    plan = str(tmp_path / "plan.yaml")
+    with pytest.raises(SettingsError, match="--blind true"):
+        _run(tmp_path, *words, plan=plan)
+    with pytest.raises(SettingsError, match="what is compared"):
+        _run(tmp_path, *words, plan=plan, blind=True)
+
+
+def test_detect_without_its_tables_is_no_other_tool(cohort, hand_made_detections, tmp_path):
+    found = hand_made_detections(tmp_path / "found", cohort, BASE)
+    for table in ("detections.csv", "subjects.csv", "operating_point.json"):
+        (found / table).unlink()
+    with pytest.raises(RunError, match="not its tables"):
+        _run(tmp_path, str(found), pattern="*_probability*")
 
 
 def test_two_unnamed_runs_of_one_name(cohort, hand_made_detections, tmp_path):
@@ -103,6 +148,10 @@ def test_a_compared_name_must_exist():
         Together(("base", "synth/1"), ("base", "more"))
     assert Together(("base", "x/1", "x/2", "y")).contrasts() == ("base", ("x", "y"))
     assert Together(("base/1", "base/2")).contrasts() is None
+    with pytest.raises(SettingsError, match="two different"):
+        Together(("base/1", "base/2"), ("base", "base/1"))
+    with pytest.raises(SettingsError, match="either a run or an arm"):
+        Together(("base", "base/1"))
 
 
 def test_synthetic_subjects_are_not_evaluated(cohort, rows_as, hand_made_detections, tmp_path):

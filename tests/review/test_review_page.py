@@ -34,7 +34,7 @@ def test_a_value_that_the_template_names_must_be_given():
                                                          if k != "caption"})  # fmt: skip
 
 
-@pytest.mark.parametrize("package", ["prepare", "phantom", "study", "evaluation"])
+@pytest.mark.parametrize("package", ["prepare", "phantom", "study", "evaluation.pages"])
 def test_every_template_uses_the_one_style(package):
     room = resources.files(f"fcdsynth.{package}")
     templates = [f for f in room.iterdir() if f.name.endswith(".html.j2")]

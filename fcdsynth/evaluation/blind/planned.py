@@ -11,15 +11,18 @@ from typing import Any
 from fcdsynth.core.errors import SettingsError
 
 # Figures that a comparison tests on the same subjects, and those that a single run can answer.
-PAIRED = (
+_BOTH = (
     "subject_sensitivity", "specificity", "false_positives_per_patient",
-    "false_positives_per_control", "site_probability_max", "site_probability_mean",
-    "site_probability_p95", "auroc", "lesion_recall_at_0.5_fp_per_control",
+    "false_positives_per_control", "auroc", "lesion_recall_at_0.5_fp_per_control",
     "lesion_recall_at_1_fp_per_control",
 )  # fmt: skip
+PAIRED = (
+    *_BOTH, "whole_mask_probability_max", "whole_mask_probability_mean",
+    "whole_mask_probability_p95", "lesion_recall_at_common_fp_per_control",
+)  # fmt: skip
 ENDPOINTS = (
-    *PAIRED, "false_positives_per_subject", "lesion_recall", "ppv", "cluster_f1",
-    "dice_whole_mask",
+    *_BOTH, "false_positives_per_subject", "lesion_recall", "ppv", "cluster_f1", "dice_whole_mask",
+    "site_probability_max", "site_probability_mean", "site_probability_p95",
 )  # fmt: skip
 
 
@@ -33,6 +36,7 @@ class PlannedRun:
         threshold: Where maps are cut; None where that is not known.
         min_volume_ml: Volume of the smallest cluster, ml; None as above.
         temperature: Divides the logits; None as above.
+        pattern: Which of another tool's files are its maps; None for detect.
         n_chosen_on: Number of validation subjects behind these.
         chosen_on_sha256: Hash of their sorted ids.
     """
@@ -42,6 +46,7 @@ class PlannedRun:
     threshold: float | str | None
     min_volume_ml: float | str | None
     temperature: float | str | None
+    pattern: str | None
     n_chosen_on: int
     chosen_on_sha256: str
 
@@ -49,10 +54,13 @@ class PlannedRun:
     def of(cls, name: str, maps: str, operating_point: Mapping[str, Any]) -> PlannedRun:
         """Take what a plan needs from an operating point as a plain dictionary."""
         chosen = sorted(operating_point.get("chosen_on", ()))
-        threshold, volume, temperature = (
-            operating_point.get(key) for key in ("threshold", "min_volume_ml", "temperature")
+        threshold, volume, temperature, pattern = (
+            operating_point.get(key)
+            for key in ("threshold", "min_volume_ml", "temperature", "pattern")
         )
-        return cls(name, maps, threshold, volume, temperature, len(chosen), sha256_of(chosen))
+        return cls(
+            name, maps, threshold, volume, temperature, pattern, len(chosen), sha256_of(chosen)
+        )  # fmt: skip
 
 
 def check_endpoint(endpoint: str, compared: Sequence[str], runs: Sequence[PlannedRun]) -> None:

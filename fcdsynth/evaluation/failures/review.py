@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.errors import SettingsError
 from fcdsynth.evaluation.cases import Point, SubjectRecord
 from fcdsynth.evaluation.failures.places import group_places, hot_spots
 from fcdsynth.evaluation.failures.records import (
@@ -25,8 +25,6 @@ from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.statistics.paired import mcnemar_exact
-
-_VOLUME_TOLERANCE = 1e-3
 
 
 def review_failures(
@@ -110,16 +108,8 @@ def _misses(
     mine: Mapping[str, SubjectRecord], rule: Rule, compare: tuple[str, str] | None
 ) -> list[Miss]:
     first = next(iter(mine.values()))
-    volumes = [le.volume_ml for le in first.lesions]
-    for run, other in mine.items():
-        others = [le.volume_ml for le in other.lesions]
-        if len(others) != len(volumes) or any(
-            abs(v - w) > _VOLUME_TOLERANCE * v for v, w in zip(volumes, others, strict=True)
-        ):
-            raise CohortError(
-                first.id, f"lesions of {others} ml in run {run}", f"those of the first: {volumes}",
-                "Evaluate all runs against one version of the reference masks.",
-            )  # fmt: skip
+    for other in mine.values():
+        first.require_same_reference(other)
     found = []
     for number, lesion in enumerate(first.lesions):
         seen = {run: s.lesions[number] for run, s in mine.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.failures.records import Change, Count, Failures, arm_of
+from fcdsynth.evaluation.tables import cell
 
 FILE = "failures.csv"
 _COLUMNS = (
@@ -36,14 +37,8 @@ def write_failures(failures: Failures, folder: Path) -> Path:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for row in (*_misses(failures), *_places(failures), *_spots(failures)):
-            writer.writerow({key: _cell(value) for key, value in row.items()})
+            writer.writerow({key: cell(value) for key, value in row.items()})
     return path
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _subject(subject: SubjectRecord) -> dict[str, Any]:

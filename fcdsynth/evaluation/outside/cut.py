@@ -45,7 +45,6 @@ class Outside:
         threshold: A voxel of a probability map belongs to a cluster when it reaches this.
         min_volume_ml: Smaller clusters are dropped, of every kind of map.
         scores: Scores of labelled clusters by subject and label; None where no table gives them.
-        not_evaluated: Ids of the cohort without a map that is evaluated.
         unknown: Names of maps, or of folders with maps, that belong to no subject of the cohort.
     """
 
@@ -55,7 +54,6 @@ class Outside:
     threshold: float = 0.5
     min_volume_ml: float = 0.1
     scores: Mapping[str, Mapping[int, float]] | None = None
-    not_evaluated: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -100,9 +98,8 @@ class Outside:
         folder = Path(folder)
         how = cls(folder, {}, kind, float(threshold), float(min_volume_ml))
         maps, unknown = find_maps(folder, cohort, pattern)
-        absent = tuple(s.id for s in cohort.subjects if s.id not in maps)
         scores = read_scores(folder) if kind == "labels" else None
-        return replace(how, maps=maps, scores=scores, not_evaluated=absent, unknown=unknown)
+        return replace(how, maps=maps, scores=scores, unknown=unknown)
 
     @property
     def ranked(self) -> bool:

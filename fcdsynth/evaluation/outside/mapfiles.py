@@ -75,7 +75,8 @@ def find_maps(
             "Name files or folders after the ids, or mend --pattern.",
         )  # fmt: skip
     tests = any(s.split is Split.TEST for s in cohort.subjects)
-    trained = [s.id for s in cohort.subjects if s.split is Split.TRAIN and s.id in owned]
+    splits = (Split.TRAIN, Split.VAL) if tests else (Split.TRAIN,)
+    trained = [s.id for s in cohort.subjects if s.split in splits and s.id in owned]
     if trained and not tests:
         raise LeakageError(
             ", ".join(trained[:5]), f"maps of {len(trained)} subjects of the split train",

@@ -16,7 +16,7 @@ KINDS: Mapping[str, str] = {
 }
 LARGEST_LABEL = 32767
 # Interpolation in single precision may leave [0, 1] by this much.
-_ROUNDING = 1e-4
+ROUNDING = 1e-4
 
 
 def _wrong(subject_id: str, found: str, kind: str, remedy: str) -> CohortError:
@@ -35,7 +35,7 @@ def require_probability(subject_id: str, volume: Volume) -> None:
         CohortError: With the likely cause: logits, percent, labels or a mask.
     """
     low, high = float(volume.array.min()), float(volume.array.max())
-    if low < -_ROUNDING or high > 1 + _ROUNDING:
+    if low < -ROUNDING or high > 1 + ROUNDING:
         whole = bool((volume.array == np.rint(volume.array)).all())
         if low < 0:
             remedy = "Logits become probabilities by the sigmoid; do so before you export."

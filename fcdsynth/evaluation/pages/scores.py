@@ -90,8 +90,8 @@ def froc(runs: Mapping[str, Report]) -> Section:
             for run, report in runs.items()
         ]
         words = (
-            "Recall at fixed rates of false positives in controls: a gain here is no mere step "
-            "along the curve."
+            "Recall with at most so many false positives per control. A curve that ends before is "
+            "taken where it ends: to compare arms at one rate, detect with a low threshold."
         )
         blocks.append(table(words, heads, rows))
     return Section("Sensitivity against false positives", blocks)

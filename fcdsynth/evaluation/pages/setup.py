@@ -92,9 +92,7 @@ def _facts(report: Report) -> dict[str, str]:
         "the same brain" if report.chance_draws else "not drawn",
     }  # fmt: skip
     if report.not_evaluated:
-        facts["Not evaluated"] = (
-            f"{plural(len(report.not_evaluated), 'subject')} of the cohort without maps"
-        )
+        facts["Not evaluated"] = f"{plural(len(report.not_evaluated), 'subject')} of the cohort"
     return facts
 
 
@@ -142,8 +140,8 @@ def _limits(report: Report) -> list[str]:
         found.append(
             f"The maps are {report.maps} maps: lesion-site probability and voxel calibration "
             "cannot be computed" + (
-                ", and without scores neither can FROC and AUROC." if report.maps == "binary"
-                else "."
+                "." if all(s.ranked for s in report.subjects)
+                else ", and without scores neither can FROC and AUROC."
             )
         )  # fmt: skip
     met = [

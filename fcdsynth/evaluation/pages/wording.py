@@ -29,6 +29,13 @@ NAMES: Mapping[str, tuple[str, bool]] = MappingProxyType(
         "site_probability_max": ("Lesion-site probability, maximum", False),
         "site_probability_mean": ("Lesion-site probability, mean", False),
         "site_probability_p95": ("Lesion-site probability, 95th percentile", False),
+        "lesion_recall_at_common_fp_per_control": (
+            "Lesions found at the highest rate of false positives per control that all reach",
+            True,
+        ),
+        "whole_mask_probability_max": ("Probability in the whole mask, maximum", False),
+        "whole_mask_probability_mean": ("Probability in the whole mask, mean", False),
+        "whole_mask_probability_p95": ("Probability in the whole mask, 95th percentile", False),
         "mirror_probability_max": ("Mirrored site, maximum", False),
         "mirror_probability_mean": ("Mirrored site, mean", False),
         "mirror_probability_p95": ("Mirrored site, 95th percentile", False),

@@ -15,12 +15,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from fcdsynth.evaluation.statistics.delong import area_variance, influence
-from fcdsynth.evaluation.statistics.resampling import Freedom, resampling_counts, strata_of
-
-__all__ = [
-    "NO_INTERVAL", "Interval", "auroc", "bootstrap_of", "bootstrap_ratio",
-    "clustered_proportion", "mean_count", "resampling_counts", "strata_of", "wilson",
-]  # fmt: skip
+from fcdsynth.evaluation.statistics.resampling import Freedom
 
 LEVEL = 0.95
 # With fewer units the range of all bootstrap samples covers less than 95 %: 1 - 2 / 2^5 = 94 %.
@@ -43,7 +38,7 @@ class Interval:
 
 
 NO_INTERVAL = Interval(None, None, "none")
-ONE_UNIT = Interval(None, None, "none: one family only")
+ONE_UNIT = Interval(None, None, "none: nothing varies independently")
 
 
 def wilson(count: int, n: int) -> Interval:

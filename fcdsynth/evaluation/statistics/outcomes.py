@@ -67,7 +67,7 @@ def site_outcomes() -> tuple[Outcome, ...]:
         return lambda s: float("nan") if s.whole_site is None else getattr(s.whole_site, statistic)
 
     return tuple(
-        Outcome(f"site_probability_{name}", None, True, site(name), False, True)
+        Outcome(f"whole_mask_probability_{name}", None, True, site(name), False, True)
         for name in SITE_STATISTICS
     )
 
