@@ -161,7 +161,8 @@ def curve_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, int]]:
     """How often intervals of figures over score thresholds hold the truth.
 
     Cohorts of 60 patients and 60 controls, two arms on the same subjects: six and seven of ten
-    lesions get a cluster of score Beta(5, 2), controls 1.2 false positives of score Beta(2, 3).
+    lesions get a cluster of score Beta(5, 2), controls 2 false positives of score Beta(2, 3), so that
+    curves reach the rates.
     """
     rng = np.random.default_rng(seed)
     held: dict[str, tuple[int, int]] = {}
@@ -176,8 +177,8 @@ def curve_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, int]]:
     # Per bin: the mean of Beta(a, b) below x is a / (a + b) times the share of Beta(a + 1, b).
     hits = 0.7 * np.diff(stats.beta(5, 2).cdf(edges))
     total = 0.7 * 5 / 7 * np.diff(stats.beta(6, 2).cdf(edges))
-    total += 1.2 * 2 / 5 * np.diff(stats.beta(3, 3).cdf(edges))
-    truth = float(np.abs(hits - total).sum() / (0.7 + 1.2))
+    total += 2 * 2 / 5 * np.diff(stats.beta(3, 3).cdf(edges))
+    truth = float(np.abs(hits - total).sum() / (0.7 + 2))
     for number in range(n_simulations):
         arms = [[_scored(rng, i, share) for i in range(120)] for share in (0.6, 0.7)]
         sums = Sums(arms[1], "all", 1000, number)
@@ -186,7 +187,7 @@ def curve_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, int]]:
         paired = {f.name: f for f in at_equal_rates(pairs, RULE, sums.counts, number)}
         for rate in (0.5, 1.0):
             name = figure_name(rate)
-            kept = stats.beta(5, 2).sf(stats.beta(2, 3).isf(rate / 1.2))
+            kept = stats.beta(5, 2).sf(stats.beta(2, 3).isf(rate / 2))
             note(f"recall at {rate:g} per control", figures[name], 0.7 * kept)
             note(f"difference in recall at {rate:g}", paired[name], 0.1 * kept)
         clusters = [c for c in calibrations(arms[1], sums.counts) if c.rule == RULE.value]
@@ -198,7 +199,7 @@ def _scored(rng: np.random.Generator, number: int, share: float) -> SubjectRecor
     """A patient (even number) with one lesion, or a control with false positives."""
     one = patient(number, [], 0, "north")
     if number % 2:
-        roles = [(s, Role.FALSE) for s in rng.beta(2, 3, rng.poisson(1.2))]
+        roles = [(s, Role.FALSE) for s in rng.beta(2, 3, rng.poisson(2))]
         return replace(one, group=Group.CONTROL, clusters=_clusters(roles))
     score = rng.beta(5, 2) if rng.random() < share else None
     fate = Found(None if score is None else 1, score, None, None, None, None)
