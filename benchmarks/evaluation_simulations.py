@@ -161,8 +161,8 @@ def curve_coverage(n_simulations: int, seed: int) -> dict[str, tuple[int, int]]:
     """How often intervals of figures over score thresholds hold the truth.
 
     Cohorts of 60 patients and 60 controls, two arms on the same subjects: six and seven of ten
-    lesions get a cluster of score Beta(5, 2), controls 2 false positives of score Beta(2, 3), so that
-    curves reach the rates.
+    lesions get a cluster of score Beta(5, 2), controls 2 false positives of score Beta(2, 3), so
+    that curves reach the rates.
     """
     rng = np.random.default_rng(seed)
     held: dict[str, tuple[int, int]] = {}
