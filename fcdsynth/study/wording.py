@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from fcdsynth.evaluation.comparison import PairedFigure
 from fcdsynth.evaluation.metrics import Figure
+from fcdsynth.evaluation.pages.wording import is_share, label
 from fcdsynth.study.settings import Arm
 from fcdsynth.study.tables import Results
 
-# Name of each figure in the table, and whether it is a share.
-ROWS: Mapping[str, tuple[str, bool]] = MappingProxyType(
-    {
-        "subject_sensitivity": ("Patients found (sensitivity)", True),
-        "lesion_recall": ("Lesions found", True),
-        "specificity": ("Controls without a cluster (specificity)", True),
-        "false_positives_per_patient": ("False positives per patient", False),
-        "false_positives_per_control": ("False positives per control", False),
-        "ppv": ("Clusters that are lesions (PPV)", True),
-        "dice_found_lesions": ("Dice of found lesions", False),
-        "site_probability_max": ("Lesion-site probability, maximum", False),
-        "mirror_probability_max": ("The same at the mirrored site", False),
-        "random_probability_max": ("The same at random sites of that volume", False),
-        "auroc": ("Area under the ROC curve of the highest score", False),
-    }
-)
+# Figures in the table, in order.
+ROWS = (
+    "subject_sensitivity", "lesion_recall", "specificity", "false_positives_per_patient",
+    "false_positives_per_control", "ppv", "dice_found_lesions", "site_probability_max",
+    "mirror_probability_max", "random_probability_max", "auroc",
+)  # fmt: skip
 
 
 def number(value: float | None, share: bool) -> str:
@@ -63,10 +52,12 @@ def table_rows(results: Results) -> list[dict[str, Any]]:
     """Rows of the table of arms."""
     return [
         {
-            "label": label,
-            "cells": [cell(results.reports[a.name].figure(name), share) for a in results.arms],
+            "label": label(name),
+            "cells": [
+                cell(results.reports[a.name].figure(name), is_share(name)) for a in results.arms
+            ],
         }
-        for name, (label, share) in ROWS.items()
+        for name in ROWS
     ]
 
 
@@ -81,10 +72,10 @@ def site_rows(results: Results) -> list[dict[str, Any]]:
         cells = []
         for arm in results.arms:
             lines = []
-            for label, name in (("sens.", "subject_sensitivity"), ("spec.", "specificity")):
+            for word, name in (("sens.", "subject_sensitivity"), ("spec.", "specificity")):
                 shown = cell(results.reports[arm.name].figure(name, scope=scope), True)
                 detail = shown["detail"].partition(";")[0]
-                lines.append({"label": label, "text": shown["text"], "detail": detail})
+                lines.append({"label": word, "text": shown["text"], "detail": detail})
             cells.append(lines)
         rows.append({"name": scope.replace("=", " "), "cells": cells})
     return rows

@@ -44,8 +44,25 @@ class Count:
     n: int
 
 
+class _Failure:
+    """What a miss and a place of a false positive have in common."""
+
+    __slots__ = ()
+    arms: tuple[Count, ...]
+
+    @property
+    def count(self) -> int:
+        """Runs in which it occurs."""
+        return sum(arm.count for arm in self.arms)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether it occurs again and again, see `is_repeated`."""
+        return is_repeated(self.arms)
+
+
 @dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(_Failure):
     """A lesion that at least one run missed.
 
     Args:
@@ -63,19 +80,9 @@ class Miss:
     arms: tuple[Count, ...]
     change: Change | None
 
-    @property
-    def count(self) -> int:
-        """Runs that missed it."""
-        return sum(arm.count for arm in self.arms)
-
-    @property
-    def repeated(self) -> bool:
-        """Whether it is missed again and again, see `is_repeated`."""
-        return is_repeated(self.arms)
-
 
 @dataclass(frozen=True, slots=True)
-class FalsePlace:
+class FalsePlace(_Failure):
     """A place of one subject at which at least one run has a false positive.
 
     Args:
@@ -90,16 +97,6 @@ class FalsePlace:
     cluster: ClusterRecord
     arms: tuple[Count, ...]
     change: Change | None
-
-    @property
-    def count(self) -> int:
-        """Runs with a false positive there."""
-        return sum(arm.count for arm in self.arms)
-
-    @property
-    def repeated(self) -> bool:
-        """Whether it occurs again and again, see `is_repeated`."""
-        return is_repeated(self.arms)
 
 
 @dataclass(frozen=True, slots=True)
