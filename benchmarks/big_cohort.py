@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def big_cohort(folder: Path, n: int, sites: int = 5, workers: int = 2) -> tuple[
             Subject(name, Group.PATIENT if patient else Group.CONTROL, Origin.PHANTOM, site,
                     f"{site}-scanner-{number // 2 // sites % 2 + 1}", files=files)
         )  # fmt: skip
-        clusters += [Detection(**record) for record in mine]
+        clusters += [Detection.from_json(record) for record in mine]
     Cohort(cohort, tuple(subjects), "big").write()
     Detections(found, tuple(ids), tuple(clusters), POINT).write_tables()
     return cohort, found
@@ -104,7 +105,7 @@ def _subject(cohort: Path, found: Path, task: tuple[int, str]) -> list[dict]:
     number, name = task
     record = found / name / "clusters.json"
     if record.is_file():
-        return _with_points(json.loads(record.read_text()))
+        return json.loads(record.read_text())
     home = cohort / "brain"
     brain = read_mask(home / "brain.nii.gz")
     ribbon = read_volume(home / "ribbon.nii.gz").array > 0
@@ -130,19 +131,11 @@ def _subject(cohort: Path, found: Path, task: tuple[int, str]) -> list[dict]:
     here = Detections(found, (), (), POINT)
     write_volume(here.probability_path(name), volume)
     write_volume(here.clusters_path(name), labels)
-    rows = [{f: getattr(c, f) for f in Detection.__dataclass_fields__} for c in clusters]
+    rows = [asdict(cluster) for cluster in clusters]
     partial_record = record.with_suffix(".new")
     partial_record.write_text(json.dumps(rows))
     os.replace(partial_record, record)
-    return _with_points(json.loads(json.dumps(rows)))
-
-
-def _with_points(rows: list[dict]) -> list[dict]:
-    return [
-        {**row, "centre_mm": tuple(row["centre_mm"]),
-         "centre_mni_mm": tuple(row["centre_mni_mm"] or ()) or None}
-        for row in rows
-    ]  # fmt: skip
+    return rows
 
 
 def _ball(mask: np.ndarray, at: np.ndarray, radius: float) -> None:

@@ -125,10 +125,7 @@ def patient(
         LesionRecord(i, 1, 1.0, origin, "", "L", None, None, None, None, {RULE: fate})
         for i, fate in enumerate(fates, 1)
     )
-    clusters = tuple(
-        ClusterRecord(i, 0.5, 1, 1.0, origin, None, "", "L", None, {RULE: Role.FALSE})
-        for i in range(false)
-    )
+    clusters = _clusters([(0.5, Role.FALSE)] * false)
     return SubjectRecord(
         id=f"p{number}", group=Group.PATIENT, origin="phantom", site=site, scanner="", subtype="",
         lobe="", mri_negative="", flair="3D", family=family, seen_site="", reference="truth",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ class Detection:
     peak: float
     mean: float
     centre_mni_mm: tuple[float, float, float] | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Detection:
+        """Read back what `dataclasses.asdict` gave, after a trip through JSON text."""
+        mni = record["centre_mni_mm"]
+        centres = {"centre_mm": tuple(record["centre_mm"]),
+                   "centre_mni_mm": None if mni is None else tuple(mni)}  # fmt: skip
+        return cls(**{**record, **centres})
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,4 @@ def _to_mni(cohort: Cohort, subject: Subject) -> Any:
 
 def _read_clusters(folder: Path, subject: str) -> list[Detection]:
     rows = json.loads((folder / subject / f"{subject}_clusters.json").read_text())
-    return [
-        Detection(**{**row, "centre_mm": tuple(row["centre_mm"]),
-                     "centre_mni_mm": tuple(row["centre_mni_mm"] or ()) or None})
-        for row in rows
-    ]  # fmt: skip
+    return [Detection.from_json(row) for row in rows]

@@ -13,7 +13,7 @@ from scipy import stats
 from fcdsynth.core.errors import CohortError
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import Comparison, PairedFigure
-from fcdsynth.evaluation.empty import Case
+from fcdsynth.evaluation.empty import Case, unranked
 from fcdsynth.evaluation.equal_rate import at_equal_rates
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule, rule_named
@@ -27,7 +27,7 @@ from fcdsynth.evaluation.statistics.paired import (
     sign_flips,
     wilcoxon_signed,
 )
-from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
+from fcdsynth.evaluation.statistics.resampling import weights_of
 from fcdsynth.evaluation.statistics.smallest import paired_means, paired_shares
 
 
@@ -63,8 +63,8 @@ def compare(
     Found or missed and clean or not are tested with the exact McNemar test, false positives and
     lesion-site probabilities with the Wilcoxon signed-rank test and by permutation, the area
     under the ROC curve with the paired test of DeLong, lesion recall at equal false positives by
-    swapping arms. Subjects of one family are drawn, and
-    turn their signs, together. Subjects without a lesion-site probability are left out of it.
+    swapping arms. Subjects of one family are drawn, and turn their signs, together. Subjects
+    without a lesion-site probability are left out of it.
 
     Of an arm trained with several seeds, each subject's mean over the seeds is compared: found in
     two of three is 2/3, so that Wilcoxon's test takes McNemar's place. Intervals and p values then
@@ -169,9 +169,7 @@ class _Draw:
     def counts(self, subjects: Sequence[SubjectRecord]) -> NDArray[np.float64]:
         key = tuple(s.id for s in subjects)
         if key not in self._drawn:
-            strata = strata_of([(s.group.value, s.site) for s in subjects])
-            families = [s.family for s in subjects]
-            self._drawn[key] = resampling_counts(strata, self._draws, self.seed, families)
+            self._drawn[key] = weights_of(subjects, self._draws, self.seed)
         return self._drawn[key]
 
 
@@ -219,11 +217,7 @@ def _figure(outcome: Outcome, pairs: Sequence[Pair], draw: _Draw) -> PairedFigur
 
 def _area(patients: Sequence[Pair], controls: Sequence[Pair]) -> PairedFigure:
     pairs = [*patients, *controls]
-    missing = None
-    if not patients or not controls:
-        missing = Case.NO_CONTROLS if patients else Case.NO_PATIENTS
-    elif not all(one.ranked for pair in pairs for runs in pair for one in runs):
-        missing = Case.NO_SCORES
+    missing = unranked([one for pair in pairs for runs in pair for one in runs])
     if missing is not None:
         return PairedFigure.none("auroc", "", "subjects", missing.value)
     first, second = _means(pairs, lambda s: s.score).T

@@ -86,6 +86,15 @@ _CONSEQUENCES = {
 }
 
 
+def unranked(subjects: Sequence[SubjectRecord]) -> Case | None:
+    """The case in which recall cannot be set against false positives in controls, None else."""
+    if not any(s.is_patient for s in subjects):
+        return Case.NO_PATIENTS
+    if all(s.is_patient for s in subjects):
+        return Case.NO_CONTROLS
+    return None if all(s.ranked for s in subjects) else Case.NO_SCORES
+
+
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """A case that was met.

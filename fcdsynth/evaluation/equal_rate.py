@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.comparison import PairedFigure
-from fcdsynth.evaluation.empty import Case
+from fcdsynth.evaluation.empty import unranked
 from fcdsynth.evaluation.fixed_rate import (
     MOST_THRESHOLDS,
     figure_name,
@@ -50,13 +50,7 @@ def at_equal_rates(
         seed: Seed of the swaps.
     """
     everyone = [one for pair in pairs for runs in pair for one in runs]
-    missing = None
-    if not any(s.is_patient for s in everyone):
-        missing = Case.NO_PATIENTS
-    elif all(s.is_patient for s in everyone):
-        missing = Case.NO_CONTROLS
-    elif not all(s.ranked for s in everyone):
-        missing = Case.NO_SCORES
+    missing = unranked(everyone)
     if missing is not None:
         return [
             PairedFigure.none(name, rule.value, "subjects", missing.value)

@@ -125,7 +125,7 @@ def evaluate(
         "runs": {source.name: source.fingerprint() for source in sources},
         "pattern": pattern,
     }  # fmt: skip
-    if blind and plan is not None:
+    if plan is not None:
         now = AnalysisPlan.of(
             table, [PlannedRun.of(s.name, s.kind, s.operating_point) for s in sources], rule,
             endpoint, pair or (), bootstrap, chance_draws, seed,
@@ -145,10 +145,10 @@ def evaluate(
     for _, task in tasks:
         task.check()
     with run:
-        if blind and plan is not None:
+        if plan is not None:
             note_opened(plan, [source.name for source in sources])
         records = score_all(run.folder / _RECORDS, tasks, workers)
-        account = account_of(plan) if blind and plan is not None else None
+        account = None if plan is None else account_of(plan)
         reports = {
             source.name: Report(
                 cohort=f"{table.name}, version {table.version}",

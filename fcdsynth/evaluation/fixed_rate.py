@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.evaluation.cases import SubjectRecord
-from fcdsynth.evaluation.empty import Case
+from fcdsynth.evaluation.empty import Case, unranked
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.metrics import Figure, Sums
 from fcdsynth.evaluation.rules import Rule
@@ -35,13 +35,7 @@ def recall_at_rates(sums: Sums, rule: Rule) -> list[Figure]:
     """
     names = {figure_name(rate): rate for rate in RATES}
     lesions = sums.over(lambda s: len(s.lesions))
-    missing = None
-    if not sums.patients:
-        missing = Case.NO_PATIENTS
-    elif not sums.controls:
-        missing = Case.NO_CONTROLS
-    elif not sums.ranked:
-        missing = Case.NO_SCORES
+    missing = unranked(sums.subjects)
     if missing is not None:
         return [
             sums.figure(name, "lesions", missing, lesions * 0, lesions * 0, NO_INTERVAL, rule)

@@ -12,7 +12,7 @@ from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.empty import Case
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.site import SiteProbability
+from fcdsynth.evaluation.site import STATISTICS, SiteProbability
 from fcdsynth.evaluation.statistics.intervals import (
     NO_INTERVAL,
     Interval,
@@ -21,7 +21,7 @@ from fcdsynth.evaluation.statistics.intervals import (
     clustered_proportion,
     mean_count,
 )
-from fcdsynth.evaluation.statistics.resampling import resampling_counts, strata_of
+from fcdsynth.evaluation.statistics.resampling import weights_of
 
 # Means over found lesions, and the key of `Found` they are taken from.
 _AGREEMENT = {
@@ -82,9 +82,7 @@ class Sums:
         self.patients = [s for s in subjects if s.is_patient]
         self.controls = [s for s in subjects if not s.is_patient]
         self.ranked = all(s.ranked for s in subjects)
-        strata = strata_of([(s.group.value, s.site) for s in self.subjects])
-        self.families = [s.family for s in self.subjects]
-        self.counts = resampling_counts(strata, draws, seed, self.families)
+        self.counts = weights_of(self.subjects, draws, seed)
 
     def over(self, value: Callable[[SubjectRecord], float]) -> NDArray[np.float64]:
         """One number for each subject, shape (n,)."""
@@ -210,7 +208,7 @@ def probabilities(sums: Sums) -> list[Figure]:
             reason = Case.NO_PROBABILITIES
         elif what != "site" and sums.patients and not any(s.brain for s in sums.patients):
             reason = Case.NO_BRAIN
-        for statistic in ("max", "mean", "p95"):
+        for statistic in STATISTICS:
             values = [_sites(s, what, statistic) for s in sums.subjects]
             tops = np.array([sum(v) for v in values], dtype=float)
             bottoms = np.array([len(v) for v in values], dtype=float)

@@ -27,7 +27,6 @@ from fcdsynth.core.volume import (
 from fcdsynth.evaluation.outside.cut import Cut, Outside, cut
 from fcdsynth.evaluation.outside.mapkinds import ROUNDING
 from fcdsynth.evaluation.pairs import Voxels, label_voxels
-from fcdsynth.evaluation.site import mirror_matrix
 from fcdsynth.evaluation.source import SubjectMaps
 from fcdsynth.measure.components import bounding_box, label_components
 
@@ -277,13 +276,3 @@ def matrix_to_mni(transforms: Path) -> NDArray[np.float64] | None:
     """The matrix ``t1w_to_mni`` of a transforms file, shape (4, 4); None where it has none."""
     matrix = json.loads(transforms.read_text()).get("t1w_to_mni")
     return None if matrix is None else np.asarray(matrix, dtype=float)
-
-
-def mirror_of(
-    to_mni: NDArray[np.float64] | None, brain: NDArray[np.bool_], grid: Grid
-) -> tuple[NDArray[np.float64], str]:
-    """World-to-world reflection to the other hemisphere, and what it rests on."""
-    if to_mni is not None:
-        return mirror_matrix(to_mni, 0.0), "mni"
-    centre = grid.to_mm(np.argwhere(brain).mean(axis=0))
-    return mirror_matrix(None, float(centre[0])), "brain centre"

@@ -14,10 +14,11 @@ from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.confound import audit_confounds
 from fcdsynth.evaluation.empty import Case, Occurrence, cases_met
 from fcdsynth.evaluation.froc import FrocPoint, froc
-from fcdsynth.evaluation.metrics import Figure, Sums
+from fcdsynth.evaluation.metrics import Figure
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scopes import all_figures
 from fcdsynth.evaluation.statistics.heterogeneity import Heterogeneity, heterogeneity
+from fcdsynth.evaluation.statistics.resampling import weights_of
 from fcdsynth.evaluation.statistics.smallest import SmallestEffect, smallest_effects
 
 T = TypeVar("T")
@@ -75,12 +76,12 @@ class Report:
 
     def derived(self) -> Report:
         """The same report with everything that follows from the records computed anew."""
-        everyone = Sums(self.subjects, "all", self.bootstrap, self.seed)
+        weights = weights_of(self.subjects, self.bootstrap, self.seed)
         return replace(
             self,
             figures=all_figures(self.subjects, self.bootstrap, self.seed),
             froc=tuple(point for rule in Rule for point in froc(self.subjects, rule)),
-            calibration=calibrations(self.subjects, everyone.counts),
+            calibration=calibrations(self.subjects, weights),
             heterogeneity=tuple(
                 one
                 for by in ("site", "scanner")

@@ -23,14 +23,13 @@ from fcdsynth.evaluation.pairs import LesionField, Pairs, Voxels, measure_pairs
 from fcdsynth.evaluation.reading import (
     Maps,
     Scoring,
-    mirror_of,
     read_brain,
     read_maps,
     read_reference,
     read_ribbon,
 )
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.site import SiteProbability, mirrored_site, random_site
+from fcdsynth.evaluation.site import SiteProbability, mirror_matrix, mirrored_site, random_site
 from fcdsynth.evaluation.surface import surface_distances
 from fcdsynth.evaluation.whereabouts import Whereabouts
 
@@ -58,7 +57,9 @@ def score_subject(task: Scoring) -> SubjectRecord:
     scores = [d.score for d in maps.detections]
     matches = {rule: match(rule, pairs, scores) for rule in Rule}
     brain = read_brain(task, maps.grid)
-    where = Whereabouts.read(task) if lesions or maps.clusters else Whereabouts(None, None)
+    where = Whereabouts(None, None)
+    if lesions or maps.clusters:
+        where = Whereabouts.read(task, brain, maps.grid)
     sites = _Sites.none(len(lesions))
     if lesions and (brain is not None or maps.probability is not None):
         sites = _Sites.of(task, maps, lesions, fields, reference, brain, where, scores)
@@ -96,7 +97,7 @@ def score_subject(task: Scoring) -> SubjectRecord:
         task.seen_site,
         task.reference_key if lesions else "",
         tuple(records),
-        tuple(_cluster_records(maps, pairs, matches, where, brain)),
+        tuple(_cluster_records(maps, pairs, matches, where)),
         _whole_dice(lesions, maps.clusters, pairs) if lesions else None,
         sites.whole_site,
         sites.whole_mirror,
@@ -160,7 +161,8 @@ class _Sites:
             return cls(site, empty, empty, whole_site, chance=chance)
         seeds = read_ribbon(task, brain, maps.grid)
         cortex = anywhere if seeds is None else Places(brain, maps.grid, biggest, seeds)
-        flip, mirror_by = mirror_of(where.to_mni, brain, maps.grid)
+        flip = mirror_matrix(where.to_mni, where.middle_mm)
+        mirror_by = "brain centre" if where.to_mni is None else "mni"
 
         def mirrored(voxels: Voxels) -> SiteProbability | None:
             return mirrored_site(probability, brain, reference, maps.grid, voxels, flip)
@@ -209,17 +211,12 @@ def _cluster_records(
     pairs: Pairs,
     matches: Mapping[Rule, Match],
     where: Whereabouts,
-    brain: NDArray[np.bool_] | None,
 ) -> list[ClusterRecord]:
     records = []
-    middle_mm = 0.0
-    if where.to_mni is None and brain is not None and maps.clusters:
-        middle_mm = float(maps.grid.to_mm(np.argwhere(brain).mean(axis=0))[0])
     for column, (listed, voxels) in enumerate(zip(maps.detections, maps.clusters, strict=True)):
         gap = float(pairs.gap_mm[:, column].min(initial=np.inf))
         centre_mm = maps.grid.to_mm(voxels.mean(axis=0))
         lobe, side = where.lobe(voxels, maps.grid)
-        mni_mm = where.mni_mm(centre_mm)
         records.append(
             ClusterRecord(
                 listed.cluster,
@@ -227,9 +224,9 @@ def _cluster_records(
                 len(voxels),
                 len(voxels) * maps.grid.voxel_ml,
                 _point(centre_mm),
-                mni_mm,
+                where.mni_mm(centre_mm),
                 lobe,
-                side or ("R" if (mni_mm or centre_mm)[0] > middle_mm else "L"),
+                side or where.side(centre_mm),
                 gap if np.isfinite(gap) else None,
                 {rule: outcome.roles[column] for rule, outcome in matches.items()},
             )

@@ -16,6 +16,8 @@ from fcdsynth.evaluation.chance import Places
 from fcdsynth.evaluation.pairs import Voxels
 
 _LEAST_SHARE = 0.5
+STATISTICS = ("max", "mean", "p95")
+"""Fields of `SiteProbability`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.metrics import Figure
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
-from fcdsynth.evaluation.site import SiteProbability
+from fcdsynth.evaluation.site import STATISTICS, SiteProbability
 
 Row = Mapping[str, Any]
 _AXES = ("x_mm", "y_mm", "z_mm")
@@ -29,34 +29,34 @@ def write_tables(report: Report, folder: Path) -> None:
     Columns that depend on a rule end in its name. An empty cell means: no value.
     """
     subjects = report.subjects
-    _write(folder / "subjects.csv", _subject_columns(), (_subject(s) for s in subjects))
+    write_rows(folder / "subjects.csv", _subject_columns(), (_subject(s) for s in subjects))
     lesions = (_lesion(s.id, lesion) for s in subjects for lesion in s.lesions)
-    _write(folder / "lesions.csv", _lesion_columns(), lesions)
-    _write(folder / "clusters.csv", _cluster_columns(), _clusters(subjects))
+    write_rows(folder / "lesions.csv", _lesion_columns(), lesions)
+    write_rows(folder / "clusters.csv", _cluster_columns(), _clusters(subjects))
     for name, kind, rows in (
         ("figures.csv", Figure, [asdict(figure) for figure in report.figures]),
         ("froc.csv", FrocPoint, [asdict(point) for point in report.froc]),
     ):
-        _write(folder / name, [f.name for f in fields(kind)], rows)
+        write_rows(folder / name, [f.name for f in fields(kind)], rows)
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write rows as CSV; a column that a row lacks stays empty."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({key: cell(value) for key, value in row.items()})
+            writer.writerow({key: _cell(value) for key, value in row.items()})
 
 
-def cell(value: Any) -> Any:
-    """A value as it stands in a table: yes and no, six digits, empty for none."""
+def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _site_columns(name: str) -> list[str]:
-    return [f"{name}_{key}" for key in ("max", "mean", "p95")]
+    return [f"{name}_{key}" for key in STATISTICS]
 
 
 def _site(name: str, site: SiteProbability | None) -> dict[str, float]:

@@ -49,7 +49,6 @@ class Together:
             if name not in known:
                 raise SettingsError("compare", repr(name), f"one of {', '.join(sorted(known))}",
                                     "Name two of the runs, or two arms.")  # fmt: skip
-
         for name in self.names:
             if name != arm_of(name) and arm_of(name) in self.names:
                 raise SettingsError(

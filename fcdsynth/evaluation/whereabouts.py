@@ -23,16 +23,35 @@ class Whereabouts:
     Args:
         lobes: Prepared map of lobes and sides, on any grid of that world; None without one.
         to_mni: World matrix from T1w to MNI, shape (4, 4); None without one.
+        middle_mm: World x of the middle of the brain, which parts the sides where there is no
+            ``to_mni``; 0 without a brain mask.
     """
 
     lobes: Volume | None
     to_mni: NDArray[np.float64] | None
+    middle_mm: float = 0.0
 
     @classmethod
-    def read(cls, task: Scoring) -> Whereabouts:
-        """Read both, as far as the subject has them."""
+    def read(cls, task: Scoring, brain: NDArray[np.bool_] | None, grid: Grid) -> Whereabouts:
+        """Read lobes and matrix, as far as the subject has them.
+
+        Args:
+            task: The subject.
+            brain: Its brain mask on the native grid, or None.
+            grid: That grid.
+        """
         lobes = read_labels(task.files["lobes"]) if "lobes" in task.files else None
-        return cls(lobes, read_to_mni(task))
+        to_mni = read_to_mni(task)
+        middle_mm = 0.0
+        if to_mni is None and brain is not None:
+            middle_mm = float(grid.to_mm(np.argwhere(brain).mean(axis=0))[0])
+        return cls(lobes, to_mni, middle_mm)
+
+    def side(self, centre_mm: NDArray[np.float64]) -> str:
+        """``L`` or ``R`` of a point of the T1w world: by MNI x, else by the middle of the brain."""
+        mni_mm = self.mni_mm(centre_mm)
+        right = centre_mm[0] > self.middle_mm if mni_mm is None else mni_mm[0] > 0
+        return "R" if right else "L"
 
     def lobe(self, voxels: Voxels, grid: Grid) -> tuple[str, str]:
         """Lobe and side that most of the voxels lie in; empty where no voxel has a label.

@@ -164,6 +164,18 @@ def data_address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
+class Embedded:
+    """A picture of a page that needs no other file; its dataclass holds the PNG as ``png``."""
+
+    __slots__ = ()
+    png: bytes
+
+    @property
+    def source(self) -> str:
+        """The image as a data address."""
+        return data_address(self.png)
+
+
 def write_png(path: Path | str, figure: Figure, dpi: int = 110) -> Path:
     """Write the figure as PNG and return the path."""
     path = Path(path)

@@ -12,7 +12,7 @@ from fcdsynth.core.detection import Detections
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.measure.components import label_components
-from fcdsynth.review.pictures import Panel, data_address, png_bytes, slice_row, three_planes
+from fcdsynth.review.pictures import Embedded, Panel, png_bytes, slice_row, three_planes
 from fcdsynth.review.planes import Content
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import Plan
@@ -22,7 +22,7 @@ Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(Embedded):
     """One picture of the report.
 
     Args:
@@ -34,11 +34,6 @@ class Picture:
     section: str
     caption: str
     png: bytes
-
-    @property
-    def source(self) -> str:
-        """The image as a data address, so that the report needs no other file."""
-        return data_address(self.png)
 
 
 def _centre(mask: Volume) -> Point:

@@ -21,7 +21,7 @@ from fcdsynth.evaluation.failures.records import (
 )
 from fcdsynth.evaluation.pages.wording import where
 from fcdsynth.measure.mirror import Midplane
-from fcdsynth.review.pictures import data_address, png_bytes, three_planes
+from fcdsynth.review.pictures import Embedded, png_bytes, three_planes
 
 Marks = Callable[[str, str], Volume | None]
 """Cluster map of a run (by name) in a subject (by id); None where it has none."""
@@ -32,7 +32,7 @@ _ARMS = 3  # a fourth outline beside the reference could not be told apart
 
 
 @dataclass(frozen=True, slots=True)
-class FailurePicture:
+class FailurePicture(Embedded):
     """One picture of the report.
 
     Args:
@@ -46,11 +46,6 @@ class FailurePicture:
     subject: str
     caption: str
     png: bytes
-
-    @property
-    def source(self) -> str:
-        """The image as a data address, so that the report needs no other file."""
-        return data_address(self.png)
 
 
 def draw_failures(

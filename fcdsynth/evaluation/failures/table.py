@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.failures.records import Change, Count, Failures, arm_of
-from fcdsynth.evaluation.tables import cell
+from fcdsynth.evaluation.tables import write_rows
 
 FILE = "failures.csv"
 _COLUMNS = (
@@ -33,11 +32,7 @@ def write_failures(failures: Failures, folder: Path) -> Path:
     arms = list(dict.fromkeys(arm_of(run) for run in failures.runs))
     columns = [*_COLUMNS, *(f"{arm}_{what}" for arm in arms for what in ("runs", "of"))]
     path = folder / FILE
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in (*_misses(failures), *_places(failures), *_spots(failures)):
-            writer.writerow({key: cell(value) for key, value in row.items()})
+    write_rows(path, columns, (*_misses(failures), *_places(failures), *_spots(failures)))
     return path
 
 

@@ -12,6 +12,7 @@ from fcdsynth.evaluation.pages.plot_froc import froc_figure
 from fcdsynth.evaluation.pages.plot_sites import sites_figure
 from fcdsynth.evaluation.pages.wording import cell, label, narrow_cell
 from fcdsynth.evaluation.report import Report
+from fcdsynth.evaluation.site import STATISTICS
 
 
 def probability(runs: Mapping[str, Report]) -> Section | None:
@@ -20,7 +21,7 @@ def probability(runs: Mapping[str, Report]) -> Section | None:
         return None
     rows: list[Sequence[Cell]] = []
     for run, report in runs.items():
-        for statistic in ("max", "mean", "p95"):
+        for statistic in STATISTICS:
             words = {"max": "maximum", "mean": "mean", "p95": "95th percentile"}[statistic]
             cells = [
                 cell(figure_of(report, f"{what}_probability_{statistic}", "all"))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from fcdsynth.evaluation.cases import SubjectRecord
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.rules import Rule
-
-SITE_STATISTICS = ("max", "mean", "p95")
+from fcdsynth.evaluation.site import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def site_outcomes() -> tuple[Outcome, ...]:
 
     return tuple(
         Outcome(f"whole_mask_probability_{name}", None, True, site(name), False, True)
-        for name in SITE_STATISTICS
+        for name in STATISTICS
     )
 
 

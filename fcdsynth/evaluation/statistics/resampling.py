@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.evaluation.cases import SubjectRecord
 
 # Integers whose weighted sums tell columns of counts apart stay exact in double precision.
 _LARGEST_KEY = 2**30
@@ -94,6 +95,21 @@ def resampling_counts(
             len(members), np.full(len(members), 1 / len(members)), size=draws
         )
     return counts[:, units] if any(families) else counts
+
+
+def weights_of(subjects: Sequence[SubjectRecord], draws: int, seed: int) -> NDArray[np.float64]:
+    """Bootstrap weights of subjects: within group and site, families drawn whole.
+
+    Args:
+        subjects: The subjects.
+        draws: Number of bootstrap samples.
+        seed: Seed.
+
+    Returns:
+        Counts, shape (draws, n).
+    """
+    strata = strata_of([(s.group.value, s.site) for s in subjects])
+    return resampling_counts(strata, draws, seed, [s.family for s in subjects])
 
 
 def _homes(units: NDArray[np.intp], strata: NDArray[np.intp]) -> NDArray[np.intp]:
