@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.growth import Grown
+from fcdsynth.masks.growing.growth import Grown
 from fcdsynth.masks.host import Host
-from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import LesionSpec
 
 NO_ROOM = "R5_volume"

@@ -17,11 +17,11 @@ from fcdsynth.core.progress import map_items
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Group, Origin, Parent, Role, Split, Subject
 from fcdsynth.masks.checks import Limits
-from fcdsynth.masks.fit import fit_prior
-from fcdsynth.masks.growth import Grown, grow
+from fcdsynth.masks.growing.growth import Grown, grow
 from fcdsynth.masks.host import load_host
 from fcdsynth.masks.job import Job, work
-from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.laws.fit import fit_prior
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 
 PUBLISHED = "published"

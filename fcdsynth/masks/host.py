@@ -130,8 +130,14 @@ def make_host(
     )  # fmt: skip
 
 
-def load_host(cohort: Cohort, subject: Subject) -> Host:
+def load_host(cohort: Cohort, subject: Subject, with_lesion: bool = True) -> Host:
     """Read one subject of a prepared cohort.
+
+    Args:
+        cohort: The cohort.
+        subject: The subject.
+        with_lesion: Whether an existing lesion is kept free; without it the subject's anatomy
+            is read as if it had none.
 
     Raises:
         CohortError: If a file is absent or unreadable, or the anatomy has no cortex.
@@ -141,7 +147,7 @@ def load_host(cohort: Cohort, subject: Subject) -> Host:
     brain = read_mask(cohort.path(subject, "brain"))
     depth = read_volume(cohort.path(subject, "depth"))
     maps = {"brain": brain, "depth": depth}
-    if subject.has("lesion"):
+    if with_lesion and subject.has("lesion"):
         maps["lesion"] = read_mask(cohort.path(subject, "lesion"))
     for key, volume in maps.items():
         tissue.grid.require_same(volume.grid, f"{subject.id} {key}", "Prepare the subject again.")

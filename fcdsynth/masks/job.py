@@ -15,10 +15,10 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.run import item_folder
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.masks.checks import NO_ROOM, Candidate, Limits, first_failure, give_up
-from fcdsynth.masks.growth import Grown, NoRoom, grow
+from fcdsynth.masks.growing.growth import Grown, NoRoom, grow
 from fcdsynth.masks.host import load_host
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.placement import Placement, draw_kind, draw_spec, place
-from fcdsynth.masks.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.masks.host import Host
-from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 from fcdsynth.measure.lobes import LOBES, lobe_index
 

@@ -16,7 +16,7 @@ from fcdsynth.core.leakage import check_leakage
 from fcdsynth.core.subject import Group, Origin, Split
 from fcdsynth.core.volume import read_mask, read_volume
 from fcdsynth.masks.draw import draw, execute
-from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import LesionSpec
 
 

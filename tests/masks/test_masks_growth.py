@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.checks import TESTS, Candidate, Limits, first_failure, give_up
-from fcdsynth.masks.field import gaussian_field
-from fcdsynth.masks.growth import NoRoom, grow
-from fcdsynth.masks.prior import LesionPrior
+from fcdsynth.masks.growing.field import gaussian_field
+from fcdsynth.masks.growing.growth import NoRoom, grow
+from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -77,9 +77,9 @@ def test_a_small_first_box_changes_nothing(folded, monkeypatch):
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 3])
     spec = spec_at(folded, voxel, 1500, 5)
     usual = grow(folded, spec)
-    monkeypatch.setattr("fcdsynth.masks.growth._MARGIN_MM", 500.0)
+    monkeypatch.setattr("fcdsynth.masks.growing.growth._MARGIN_MM", 500.0)
     assert (grow(folded, spec).mask == usual.mask).all()
-    monkeypatch.setattr("fcdsynth.masks.growth._MARGIN_MM", -16.0)
+    monkeypatch.setattr("fcdsynth.masks.growing.growth._MARGIN_MM", -16.0)
     assert (grow(folded, spec).mask == usual.mask).all()
 
 

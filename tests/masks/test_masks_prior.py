@@ -16,13 +16,13 @@ from fcdsynth.core.errors import CohortError, GeometryError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import Volume, write_volume
-from fcdsynth.masks.depth import DepthSlope, fit_depth
-from fcdsynth.masks.fit import Example, fit_prior, prior_from
 from fcdsynth.masks.host import depth_rank, load_host, make_host
+from fcdsynth.masks.laws.depth import DepthSlope, fit_depth
+from fcdsynth.masks.laws.fit import Example, fit_prior, prior_from
+from fcdsynth.masks.laws.prior import LesionPrior
+from fcdsynth.masks.laws.site import SiteLaw, spread_points
+from fcdsynth.masks.laws.size import SizeLaw, fit_size
 from fcdsynth.masks.placement import draw_kind, draw_spec, place
-from fcdsynth.masks.prior import LesionPrior
-from fcdsynth.masks.site import SiteLaw, spread_points
-from fcdsynth.masks.size import SizeLaw, fit_size
 from fcdsynth.masks.spec import Growth
 from fcdsynth.measure.lobes import LOBES, lobe_index
 

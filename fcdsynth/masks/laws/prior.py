@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.errors import SettingsError
-from fcdsynth.masks.depth import DepthSlope
-from fcdsynth.masks.site import SiteLaw
-from fcdsynth.masks.size import SizeLaw
+from fcdsynth.masks.laws.depth import DepthSlope
+from fcdsynth.masks.laws.site import SiteLaw
+from fcdsynth.masks.laws.size import SizeLaw
 
 # Histology of ds004199 where known: IIb 34, IIa 16.
 PUBLISHED_SUBTYPES = (("IIa", 0.32), ("IIb", 0.68))

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.field import gaussian_field
+from fcdsynth.masks.growing.field import gaussian_field
+from fcdsynth.masks.growing.track import Track, grow_track
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
-from fcdsynth.masks.track import Track, grow_track
 from fcdsynth.measure.geodesic import Arrival, arrival
 
 _SHEET_MM = 5.0

@@ -14,16 +14,16 @@ from fcdsynth.core.progress import track
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_labels, read_mask, read_volume
-from fcdsynth.masks.depth import fit_depth
 from fcdsynth.masks.host import depth_rank, read_mni
-from fcdsynth.masks.prior import (
+from fcdsynth.masks.laws.depth import fit_depth
+from fcdsynth.masks.laws.prior import (
     DEFAULT_RIBBON_FLOOR,
     PUBLISHED_SUBTYPES,
     PUBLISHED_TRACK_SHARE,
     LesionPrior,
 )
-from fcdsynth.masks.site import Point, SiteLaw, spread_points
-from fcdsynth.masks.size import FULL_TRUST_AT, fit_size
+from fcdsynth.masks.laws.site import Point, SiteLaw, spread_points
+from fcdsynth.masks.laws.size import FULL_TRUST_AT, fit_size
 
 _FEWEST_FOR_FLOOR = 10
 _HIGHEST_FLOOR = 0.5

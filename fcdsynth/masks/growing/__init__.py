@@ -1,0 +1,1 @@
+"""Growing a mask from its spec."""
