@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.growing.growth import Grown
+from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import LesionSpec
@@ -61,53 +62,49 @@ class Candidate:
 
 
 def _one_component(c: Candidate) -> bool:
-    mask = c.grown.mask[c.grown.box]
+    mask = c.grown.in_box
     pieces = int(cc3d.connected_components(mask.astype(np.uint8), connectivity=26).max())
     holes = int((ndimage.binary_fill_holes(mask) & ~mask).sum())
-    return pieces == 1 and holes <= c.limits.holes * mask.sum()
+    return pieces == 1 and holes <= c.limits.holes * len(c.grown.vox)
 
 
-def _labels(c: Candidate, track: bool = True) -> NDArray[np.int16]:
-    box = c.grown.box
-    mask = c.grown.mask[box] if track else c.grown.mask[box] & ~c.grown.track[box]
-    return c.host.tissue[box][mask]
+def _at(array: NDArray[Any], vox: NDArray[np.int64]) -> NDArray[Any]:
+    return np.asarray(array[tuple(vox.T)])
 
 
 def _ribbon_fraction(c: Candidate) -> bool:
     # The track runs through white matter by design.
-    labels = _labels(c, track=False)
+    labels = _at(c.host.tissue, c.grown.vox[~c.grown.on_track])
     return labels.size > 0 and float((labels == Tissue.CORTEX).mean()) >= c.prior.ribbon_floor
 
 
 def _tissue_share(c: Candidate) -> bool:
-    own = np.isin(_labels(c), (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    own = np.isin(_at(c.host.tissue, c.grown.vox), (Tissue.CORTEX, Tissue.WHITE_MATTER))
     return float((~own).mean()) <= c.limits.foreign
 
 
 def _one_hemisphere(c: Candidate) -> bool:
-    box = c.grown.box
-    share = float(c.host.right[box][c.grown.mask[box]].mean())
+    share = float(_at(c.host.right, c.grown.vox).mean())
     return max(share, 1 - share) >= c.limits.hemisphere
 
 
 def _volume(c: Candidate) -> bool:
-    size = int(np.count_nonzero(c.grown.mask))
-    voxel = c.host.grid.voxel_ml
+    size, voxel = len(c.grown.vox), c.host.grid.voxel_ml
     low, high = c.prior.size.lower_ml - voxel, c.prior.size.upper_ml + voxel
     return size == c.spec.size_vox and low <= size * voxel <= high
 
 
 def _no_overlap(c: Candidate) -> bool:
-    return not bool((c.grown.mask[c.grown.box] & c.host.lesion[c.grown.box]).any())
+    return not bool(_at(c.host.lesion, c.grown.vox).any())
 
 
 def _in_view(c: Candidate) -> bool:
-    box, margin = c.grown.box, c.limits.margin_vox
-    if (c.grown.mask[box] & ~c.host.brain[box]).any():
+    if not _at(c.host.brain, c.grown.vox).all():
         return False
+    margin = c.limits.margin_vox
     return all(
         s.start >= margin and s.stop <= n - margin
-        for s, n in zip(box, c.host.grid.shape, strict=True)
+        for s, n in zip(c.grown.box, c.host.grid.shape, strict=True)
     )
 
 

@@ -17,7 +17,8 @@ from fcdsynth.core.progress import map_items
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Group, Origin, Parent, Role, Split, Subject
 from fcdsynth.masks.checks import Limits
-from fcdsynth.masks.growing.growth import Grown, grow
+from fcdsynth.masks.growing.grown import Grown
+from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import load_host
 from fcdsynth.masks.job import Job, work
 from fcdsynth.masks.laws.fit import fit_prior

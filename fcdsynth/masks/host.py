@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_labels, read_mask, read_volume
+from fcdsynth.measure.geodesic import allowed_steps
 
 NEIGHBOURHOOD_MM = 8.0
 SEED_CLEARANCE_MM = 4.0
@@ -58,6 +60,22 @@ class Host:
     ribbon_rank: NDArray[np.float32]
     ventricle_vox: NDArray[np.int64]
     t1w_to_mni: NDArray[np.float64] | None
+
+    @cached_property
+    def steps(self) -> NDArray[np.uint16]:
+        """Steps that a front may take from each voxel, see `fcdsynth.measure.geodesic`.
+
+        Within cortex and white matter of one side, outside an existing lesion, and not between
+        opposed banks.
+        """
+        own = ((self.tissue == Tissue.CORTEX) | (self.tissue == Tissue.WHITE_MATTER)) & ~self.lesion
+        box = _box(own)
+        steps = np.zeros(self.grid.shape, dtype=np.uint16)
+        right, own = self.right[box], own[box]
+        heading = self.heading[(slice(None), *box)]
+        for side in (right, ~right):
+            steps[box] |= allowed_steps(own & side, heading)
+        return steps
 
     def to_mni(self, voxels: NDArray[Any]) -> NDArray[np.float64] | None:
         """MNI coordinates of voxel indices, shape (n, 3), or None when unknown."""

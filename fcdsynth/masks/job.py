@@ -15,7 +15,9 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.run import item_folder
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.masks.checks import NO_ROOM, Candidate, Limits, first_failure, give_up
-from fcdsynth.masks.growing.growth import Grown, NoRoom, grow
+from fcdsynth.masks.growing.front import NoRoom
+from fcdsynth.masks.growing.grown import Grown
+from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import load_host
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.placement import Placement, draw_kind, draw_spec, place
@@ -114,11 +116,11 @@ def _write_item(
     refused: Counter[str],
 ) -> None:  # fmt: skip
     grid = placement.host.grid
-    region = write_volume(folder / f"{name}_region.nii.gz", Volume(grown.mask, grid))
+    region = write_volume(folder / f"{name}_region.nii.gz", Volume(grown.mask_on(grid), grid))
     if spec.kind == "lesion":
         shutil.copyfile(region, folder / f"{name}_lesion.nii.gz")
-    write_volume(folder / f"{name}_soft.nii.gz", Volume(grown.soft, grid))
+    write_volume(folder / f"{name}_soft.nii.gz", Volume(grown.soft_on(grid), grid))
     (folder / f"{name}_spec.json").write_text(spec.to_json(), encoding="utf-8")
-    record = {"refused": dict(sorted(refused.items())), "track_vox": int(grown.track.sum())}
+    record = {"refused": dict(sorted(refused.items())), "track_vox": int(grown.on_track.sum())}
     text = json.dumps(record, indent=1) + "\n"
     (folder / f"{name}_draw.json").write_text(text, encoding="utf-8")

@@ -19,8 +19,11 @@ class Growth:
     Args:
         juxtacortical_mm: White matter up to this far from the cortex may be entered.
         white_cost: Cost per mm in white matter, where cortex costs 1.
-        roughness: s in cost = c exp(s g), g a Gaussian field of unit variance.
+        roughness: s in cost = c exp(s g + k (r / R)^2), g a Gaussian field of unit variance.
         correlation_mm: Correlation length of g.
+        compactness: k, how much the front keeps to a ball around its seed.
+        elongation: Standard deviation of the logarithms by which space is stretched along three
+            random axes.
 
     Raises:
         SettingsError: If a value is out of range.
@@ -30,10 +33,13 @@ class Growth:
     white_cost: float = 2.5
     roughness: float = 0.4
     correlation_mm: float = 8.0
+    compactness: float = 0.0
+    elongation: float = 0.0
 
     def __post_init__(self) -> None:
         bounds = {"juxtacortical_mm": (0, 20), "white_cost": (0.1, 20), "roughness": (0, 2),
-                  "correlation_mm": (1, 100)}  # fmt: skip
+                  "correlation_mm": (1, 100), "compactness": (0, 10),
+                  "elongation": (0, 1)}  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value <= high:

@@ -88,7 +88,8 @@ def _brain_mask(parts: NDArray[np.uint8], head: Grid, grid: Grid) -> NDArray[np.
     return share >= 0.5
 
 
-def _tissue(parts: NDArray[np.uint8], head: Grid, grid: Grid) -> Volume:
+def tissue_on(parts: NDArray[np.uint8], head: Grid, grid: Grid) -> Volume:
+    """Tissue labels of a head's parts on a scan's grid, fluid in the sulci as CSF."""
     labels = to_tissue(acquisition.look_up(parts, head, grid, np.eye(4), order=0).astype(np.uint8))
     brain = _brain_mask(parts, head, grid)
     labels[~brain & (labels == Tissue.CSF)] = 0
@@ -164,7 +165,7 @@ def simulate(
         measures["volume_ml"] = float(truth.array.sum() * t1w.voxel_ml)
         measures["drawn_ml"] = float(roi.array.sum() * roi.grid.voxel_ml) if roi else 0.0
     return Simulated(
-        volumes["t1w"], volumes["flair"], _tissue(parts, head, t1w),
+        volumes["t1w"], volumes["flair"], tissue_on(parts, head, t1w),
         Volume(acquisition.look_up(made.lobes, head, t1w, np.eye(4), order=0), t1w),
         Volume(acquisition.look_up(bright.labels(made), head, t1w, np.eye(4), order=0), t1w),
         protocols,

@@ -17,12 +17,16 @@ from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.checks import TESTS, Candidate, Limits, first_failure, give_up
 from fcdsynth.masks.growing.field import gaussian_field
-from fcdsynth.masks.growing.growth import NoRoom, grow
+from fcdsynth.masks.growing.front import NoRoom
+from fcdsynth.masks.growing.grown import Grown
+from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from banks import folded_head, spec_at, two_banks
+from heap_growth import heap_growth
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +38,16 @@ def folded():
 def test_front_stays_on_its_bank(sheet):
     host, offset = two_banks(sheet)
     grown = grow(host, spec_at(host, (13, 15, 15), 2500, seed=3))
-    assert grown.mask.sum() == 2500
-    assert (offset[grown.mask] <= 0).all()
+    assert len(grown.vox) == 2500
+    assert (offset[tuple(grown.vox.T)] <= 0).all()
 
 
 def test_free_banks_would_be_joined():
     """The phantom can fail: with the headings wiped the hidden sulcus is crossed."""
     host, offset = two_banks("hidden")
     blind = replace(host, heading=np.zeros_like(host.heading))
-    assert (offset[grow(blind, spec_at(host, (13, 15, 15), 2500, seed=3)).mask] > 0).any()
+    grown = grow(blind, spec_at(host, (13, 15, 15), 2500, seed=3))
+    assert (offset[tuple(grown.vox.T)] > 0).any()
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
@@ -54,8 +59,8 @@ def test_invariants_on_a_folded_head(folded, pick, size, seed):
         grown = grow(folded, spec)
     except NoRoom:
         return
-    mask = grown.mask
-    assert mask.sum() == size
+    mask, soft = grown.mask_on(folded.grid), grown.soft_on(folded.grid)
+    assert mask.sum() == len(grown.vox) == size
     assert mask[voxel]
     assert cc3d.connected_components(mask.astype(np.uint8), connectivity=26).max() == 1
     labels = folded.tissue[mask]
@@ -63,32 +68,38 @@ def test_invariants_on_a_folded_head(folded, pick, size, seed):
     white = mask & (folded.tissue == Tissue.WHITE_MATTER)
     assert (folded.cortex_mm[white] <= spec.growth.juxtacortical_mm).all()
     assert len(set(folded.right[mask].tolist())) == 1
-    assert ((grown.soft > 0) == mask).all()
-    assert grown.soft[voxel] == pytest.approx(1)
-    box = np.zeros_like(mask)
-    box[grown.box] = True
-    assert not (mask & ~box).any()
+    assert ((soft > 0) == mask).all()
+    assert soft[voxel] == pytest.approx(1)
+    assert grown.in_box.sum() == size
+    assert (mask[grown.box] == grown.in_box).all()
     again = grow(folded, spec)
-    assert again.mask.tobytes() == mask.tobytes()
+    assert again.vox.tobytes() == grown.vox.tobytes()
     assert again.soft.tobytes() == grown.soft.tobytes()
+
+
+@pytest.mark.parametrize(("compactness", "elongation"), [(0, 0), (2, 0), (1, 0.5)])
+def test_the_front_is_that_of_a_plain_heap(folded, compactness, elongation):
+    growth = Growth(compactness=compactness, elongation=elongation)
+    voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 4])
+    spec = spec_at(folded, voxel, 250, 11, growth=growth)
+    assert set(map(tuple, grow(folded, spec).vox.tolist())) == set(heap_growth(folded, spec))
 
 
 def test_a_small_first_box_changes_nothing(folded, monkeypatch):
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 3])
     spec = spec_at(folded, voxel, 1500, 5)
     usual = grow(folded, spec)
-    monkeypatch.setattr("fcdsynth.masks.growing.growth._MARGIN_MM", 500.0)
-    assert (grow(folded, spec).mask == usual.mask).all()
-    monkeypatch.setattr("fcdsynth.masks.growing.growth._MARGIN_MM", -16.0)
-    assert (grow(folded, spec).mask == usual.mask).all()
+    for fill in (1e-4, 20.0):  # a first ball that holds everything, and one far too small
+        monkeypatch.setattr("fcdsynth.masks.growing.front._FILL", fill)
+        assert (grow(folded, spec).vox == usual.vox).all()
 
 
 def test_rough_fronts_differ_by_seed_and_smooth_ones_do_not(folded):
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 2])
-    masks = [grow(folded, spec_at(folded, voxel, 400, s)).mask for s in (1, 2)]
+    masks = [grow(folded, spec_at(folded, voxel, 400, s)).vox for s in (1, 2)]
     assert (masks[0] != masks[1]).any()
     even = Growth(roughness=0)
-    masks = [grow(folded, spec_at(folded, voxel, 400, s, growth=even)).mask for s in (1, 2)]
+    masks = [grow(folded, spec_at(folded, voxel, 400, s, growth=even)).vox for s in (1, 2)]
     assert (masks[0] == masks[1]).all()
 
 
@@ -97,22 +108,23 @@ def test_track_reaches_towards_the_ventricle(folded):
     voxel = tuple(int(v) for v in folded.ribbon_vox[int(np.argmin(away))])
     plain = grow(folded, spec_at(folded, voxel, 1500))
     grown = grow(folded, spec_at(folded, voxel, 1500, subtype="IIb", track=True))
-    assert not plain.track.any()
-    assert grown.mask.sum() == 1500
-    assert 0 < grown.track.sum() <= 450
-    assert (grown.mask[grown.track]).all()
-    assert cc3d.connected_components(grown.mask.astype(np.uint8), connectivity=26).max() == 1
-    inside = folded.tissue[grown.track]
+    assert not plain.on_track.any()
+    mask, soft = grown.mask_on(folded.grid), grown.soft_on(folded.grid)
+    assert mask.sum() == len(grown.vox) == 1500
+    assert 0 < grown.on_track.sum() <= 450
+    assert cc3d.connected_components(mask.astype(np.uint8), connectivity=26).max() == 1
+    on_track = grown.vox[grown.on_track]
+    inside = folded.tissue[tuple(on_track.T)]
     assert np.isin(inside, [Tissue.WHITE_MATTER, Tissue.CORTEX]).all()
-    gap = np.argwhere(grown.track)[:, None] - folded.ventricle_vox[None]
+    gap = on_track[:, None] - folded.ventricle_vox[None]
     assert np.abs(gap).max(axis=-1).min() == 1
-    assert grown.soft[voxel] == pytest.approx(1)
-    assert ((grown.soft > 0) == grown.mask).all()
+    assert soft[voxel] == pytest.approx(1)
+    assert ((soft > 0) == mask).all()
 
 
 def test_a_small_lesion_gets_no_track(folded):
     voxel = tuple(int(v) for v in folded.ribbon_vox[0])
-    assert not grow(folded, spec_at(folded, voxel, 20, track=True)).track.any()
+    assert not grow(folded, spec_at(folded, voxel, 20, track=True)).on_track.any()
 
 
 def test_no_room():
@@ -128,7 +140,7 @@ def test_existing_lesion_is_not_entered():
     assert not lesion[tuple(host.ribbon_vox.T)].any()
     near = int(np.argmin(np.abs(host.ribbon_vox - [50, 39, 34]).sum(axis=1)))
     grown = grow(host, spec_at(host, tuple(int(v) for v in host.ribbon_vox[near]), 800))
-    assert not (grown.mask & lesion).any()
+    assert not lesion[tuple(grown.vox.T)].any()
 
 
 def test_field_is_one_function_of_position():
@@ -155,14 +167,15 @@ def candidate(folded):
 
 
 def with_mask(candidate, mask, **more):
-    hit = np.argwhere(mask)
-    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(hit.min(0), hit.max(0), strict=True))
-    return replace(candidate, grown=replace(candidate.grown, mask=mask, box=box), **more)
+    vox = np.argwhere(mask)
+    grown = Grown(vox, np.ones(len(vox), np.float32), np.zeros(len(vox), bool))
+    return replace(candidate, grown=grown, **more)
 
 
 def test_every_rejection_test_can_refuse(candidate):
     assert first_failure(candidate) is None
     host = candidate.host
+    own = candidate.grown.mask_on(host.grid)
     two = np.zeros(host.grid.shape, dtype=bool)
     two[20:22, 30, 30] = two[40:42, 30, 30] = True
     refusals = {
@@ -171,7 +184,7 @@ def test_every_rejection_test_can_refuse(candidate):
         "R3_tissue_share": with_mask(candidate, host.tissue == Tissue.CSF),
         "R4_one_hemisphere": with_mask(candidate, host.tissue == Tissue.CORTEX),
         "R5_volume": replace(candidate, spec=replace(candidate.spec, size_vox=301)),
-        "R9_no_overlap": replace(candidate, host=replace(host, lesion=candidate.grown.mask)),
+        "R9_no_overlap": replace(candidate, host=replace(host, lesion=own)),
         "R10_in_view": replace(candidate, limits=Limits(margin_vox=31)),
     }
     assert set(refusals) == set(TESTS)

@@ -1,0 +1,186 @@
+"""The front: shortest paths from a seed through a host's ribbon and juxtacortical white matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.host import Host
+from fcdsynth.measure.geodesic import Voxel, arrival_times, step_lengths
+
+Box = tuple[slice, slice, slice]
+Cost = Callable[[Box], NDArray[np.floating[Any]]]
+
+_FILL = 0.45  # share of a ball around a seed that is ribbon or near white matter, at first guess
+_SPARE = 1.25
+_WIDER = 1.4
+
+
+class NoRoom(Exception):
+    """The seed's piece of cortex holds fewer voxels than the mask needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """The first voxels that a front came to.
+
+    Args:
+        vox: Their indices in the host's grid, in order of arrival, shape (n, 3).
+        time: Their times, shape (n,), rising.
+        taken_time: Times of the voxels that did not count, shape (m,), infinite where the front
+            did not come.
+    """
+
+    vox: NDArray[np.int64]
+    time: NDArray[np.float64]
+    taken_time: NDArray[np.float64]
+
+
+def grow_domain(host: Host, juxtacortical_mm: float, start: Voxel, box: Box) -> NDArray[np.bool_]:
+    """Voxels the front may enter, within a box: ribbon and near white matter of one side.
+
+    Args:
+        host: The anatomy.
+        juxtacortical_mm: White matter up to this far from the cortex may be entered.
+        start: The seed, which decides about the side.
+        box: Slices of the host's grid.
+    """
+    tissue = host.tissue[box]
+    near = (tissue == Tissue.WHITE_MATTER) & (host.cortex_mm[box] <= juxtacortical_mm)
+    side = host.right[box] == host.right[start]
+    return np.asarray(((tissue == Tissue.CORTEX) | near) & side & ~host.lesion[box])
+
+
+def advance(
+    host: Host,
+    start: Voxel,
+    count: int,
+    cost: Cost,
+    juxtacortical_mm: float,
+    stretch: ArrayLike | None = None,
+    taken: NDArray[np.int64] | None = None,
+) -> Front:
+    """Let a front spread from a seed until it holds a number of voxels.
+
+    CSF and everything else but cortex and near white matter is forbidden, the front stays in
+    the seed's hemisphere, and it does not step between cortex voxels whose nearest white matter
+    lies in opposite directions: those are two banks of a sulcus whose CSF the labels do not
+    show (`Host.steps`).
+
+    Args:
+        host: The anatomy.
+        start: Voxel the front starts from.
+        count: Number of voxels wanted.
+        cost: Gives the cost per mm of every voxel of a box, positive.
+        juxtacortical_mm: White matter up to this far from the cortex may be entered.
+        stretch: Matrix (3, 3) applied to steps in mm before their length counts.
+        taken: Voxels (n, 3) that the front may cross but that do not count.
+
+    Raises:
+        NoRoom: If the front cannot reach so many voxels.
+    """
+    spacing = np.asarray(host.grid.spacing_mm)
+    lengths = step_lengths(host.grid.spacing_mm, stretch)
+    volume_mm3 = count * float(np.prod(spacing)) / _FILL
+    reach_mm = _SPARE * math.cbrt(3 * volume_mm3 / (4 * math.pi)) + 2 * float(spacing.max())
+    while True:
+        box, far = _box_around(host, start, reach_mm)
+        nodes = grow_domain(host, juxtacortical_mm, start, box)
+        squared = squared_mm(box, start, spacing)
+        nodes &= squared <= reach_mm**2
+        for axis, side in far:
+            face: list[Any] = [slice(None)] * 3
+            face[axis] = side
+            nodes[tuple(face)] = False
+        seed = tuple(c - s.start for c, s in zip(start, box, strict=True))
+        flat, time, _ = arrival_times(
+            nodes, host.steps[box], cost(box), lengths, (seed[0], seed[1], seed[2])
+        )
+        counts = np.isfinite(time)
+        if taken is not None:
+            counts &= ~_are(taken, box, nodes.shape).reshape(-1)[flat]
+        order = np.flatnonzero(counts)
+        if len(order) >= count:
+            order = order[np.argsort(time[order], kind="stable")][:count]
+            # Times are exact until the front first comes to where the nodes were cut off.
+            rim = _rim(squared, reach_mm, spacing) | ~_inner(nodes.shape, far)
+            leaves = time[rim.reshape(-1)[flat]]
+            if time[order[-1]] < leaves.min(initial=math.inf):
+                index = np.stack(np.unravel_index(flat[order], nodes.shape), axis=1)
+                first = [s.start for s in box]
+                return Front(index + first, time[order], _times_at(taken, flat, time, nodes, first))
+        if not far and reach_mm**2 >= squared.max():
+            raise NoRoom(f"{len(order)} voxels within reach, {count} wanted")
+        reach_mm *= _WIDER
+
+
+def _times_at(
+    taken: NDArray[np.int64] | None, flat: NDArray[np.int64], time: NDArray[np.float64],
+    nodes: NDArray[np.bool_], first: list[int],
+) -> NDArray[np.float64]:  # fmt: skip
+    if taken is None:
+        return np.empty(0)
+    whole = np.full(nodes.size, np.inf)
+    whole[flat] = time
+    local = taken - first
+    inside = ((local >= 0) & (local < nodes.shape)).all(axis=1)
+    found = np.full(len(taken), np.inf)
+    found[inside] = whole.reshape(nodes.shape)[tuple(local[inside].T)]
+    return found
+
+
+def squared_mm(box: Box, centre: Voxel, spacing: ArrayLike) -> NDArray[np.float32]:
+    """Squared distance of a box's voxels from a voxel, shape of the box, mm^2."""
+    parts = [
+        ((np.arange(s.start, s.stop) - c) * mm).astype(np.float32) ** 2
+        for s, c, mm in zip(box, centre, np.asarray(spacing), strict=True)
+    ]
+    return np.asarray(parts[0][:, None, None] + parts[1][:, None] + parts[2])
+
+
+def _box_around(
+    host: Host, centre: Voxel, reach_mm: float
+) -> tuple[Box, list[tuple[int, int]]]:  # fmt: skip
+    """A box around a ball, and its faces (axis, first or last) that lie inside the grid."""
+    sides, far = [], []
+    for axis, (c, n, mm) in enumerate(
+        zip(centre, host.grid.shape, host.grid.spacing_mm, strict=True)
+    ):
+        reach = math.ceil(reach_mm / mm) + 1
+        low, high = max(0, c - reach), min(n, c + reach + 1)
+        far += [(axis, 0)] if low > 0 else []
+        far += [(axis, -1)] if high < n else []
+        sides.append(slice(low, high))
+    return (sides[0], sides[1], sides[2]), far
+
+
+def _rim(squared: NDArray[np.float32], reach_mm: float, spacing: NDArray[np.float64]
+         ) -> NDArray[np.bool_]:  # fmt: skip
+    """Voxels from which one step may lead out of the ball."""
+    step = float(np.linalg.norm(spacing))
+    return squared > max(reach_mm - step, 0.0) ** 2
+
+
+def _inner(shape: tuple[int, ...], far: list[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Voxels from which no step leads to a face that was cut off."""
+    inside = np.ones(shape, dtype=bool)
+    for axis, side in far:
+        face: list[Any] = [slice(None)] * 3
+        face[axis] = slice(0, 2) if side == 0 else slice(-2, None)
+        inside[tuple(face)] = False
+    return inside
+
+
+def _are(vox: NDArray[np.int64], box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Voxels of a list within a box, in its shape."""
+    local = vox - [s.start for s in box]
+    local = local[((local >= 0) & (local < shape)).all(axis=1)]
+    inside = np.zeros(shape, dtype=bool)
+    inside[tuple(local.T)] = True
+    return inside

@@ -1,0 +1,194 @@
+"""The growth law: settings under which growth makes masks like the training lesions."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcdsynth.core.errors import SettingsError
+from fcdsynth.masks.growing.front import NoRoom
+from fcdsynth.masks.growing.growth import grow
+from fcdsynth.masks.host import Host
+from fcdsynth.masks.laws.lesions import Lesion
+from fcdsynth.masks.spec import Growth, LesionSpec
+from fcdsynth.measure.shape import DESCRIPTORS, shape_features
+
+# What is tried: lowest and highest value, and whether the logarithm is uniform.
+_RANGES: Mapping[str, tuple[float, float, bool]] = {
+    "juxtacortical_mm": (1.0, 12.0, True),
+    "white_cost": (0.4, 8.0, True),
+    "roughness": (0.0, 1.0, False),
+    "correlation_mm": (3.0, 12.0, True),
+    "compactness": (0.0, 3.0, False),
+    "elongation": (0.0, 0.6, False),
+}
+# How much each descriptor but the volume varies between lesions, roughly: only for ranking.
+_SPREAD = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])
+_BEST = 4  # trials of a lesion that are kept
+_CLOSER = 0.25  # share of a range within which the second round tries
+_BANDWIDTH_LN = 0.6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One growth at the place and with the volume of a training lesion.
+
+    Args:
+        growth: Its settings.
+        descriptors: What came out, in the order of `DESCRIPTORS`, shape (8,).
+        distance: Root mean square difference from the lesion's, in typical spreads.
+    """
+
+    growth: Growth
+    descriptors: tuple[float, ...]
+    distance: float
+
+
+@dataclass(frozen=True)
+class GrowthExample:
+    """Settings that made a mask like a training lesion.
+
+    Args:
+        ln_volume: Logarithm of the lesion's volume in ml.
+        growth: The settings.
+        distance: How far the mask was from the lesion, see `Trial`.
+    """
+
+    ln_volume: float
+    growth: Growth
+    distance: float
+
+
+@dataclass(frozen=True)
+class GrowthLaw:
+    """Settings to draw from; the defaults of `Growth` where there are no examples.
+
+    Args:
+        examples: Settings with the volume of the lesion they come from.
+        tried: Number of growths per lesion that they were chosen from.
+    """
+
+    examples: tuple[GrowthExample, ...] = ()
+    tried: int = 0
+
+    def draw(self, rng: np.random.Generator, volume_ml: float) -> Growth:
+        """Settings for a lesion of a volume: those of an example of about that volume.
+
+        Examples weigh by a Gaussian kernel of their log volume, 0.6 wide.
+        """
+        pick = rng.random()
+        if not self.examples:
+            return Growth()
+        away = np.array([e.ln_volume for e in self.examples]) - math.log(volume_ml)
+        log_weight = -((away / _BANDWIDTH_LN) ** 2) / 2
+        cumulated = np.cumsum(np.exp(log_weight - log_weight.max()))
+        return self.examples[int(np.searchsorted(cumulated, pick * cumulated[-1]))].growth
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain dictionary for JSON."""
+        return {"tried": self.tried, "examples": [asdict(e) for e in self.examples]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GrowthLaw:
+        """Read `to_record` back.
+
+        Raises:
+            SettingsError: If a setting is out of range.
+            TypeError: If a key is unknown.
+        """
+        examples = tuple(
+            GrowthExample(**{**example, "growth": Growth(**example["growth"])})
+            for example in record["examples"]
+        )
+        return cls(examples, int(record["tried"]))
+
+
+def fit_growths(tried: Sequence[tuple[Lesion, Sequence[Trial]]]) -> GrowthLaw:
+    """Keep the best trials of every lesion (rejection sampling, Pritchard et al. 1999).
+
+    Args:
+        tried: Training lesions with their trials.
+    """
+    examples = [
+        GrowthExample(round(math.log(lesion.volume_ml), 4), trial.growth, round(trial.distance, 4))
+        for lesion, trials in tried
+        for trial in sorted(trials, key=lambda t: t.distance)[:_BEST]
+    ]
+    return GrowthLaw(tuple(examples), max((len(trials) for _, trials in tried), default=0))
+
+
+def try_growths(host: Host, lesion: Lesion, count: int = 40, seed: int = 0) -> tuple[Trial, ...]:
+    """Grow masks where a training lesion is, under settings drawn at random.
+
+    The first half is drawn from all that is tried, the second around the best of the first.
+
+    Args:
+        host: The patient's anatomy.
+        lesion: The lesion.
+        count: Number of growths.
+        seed: Seed of everything random.
+    """
+    if count < 2:
+        raise SettingsError("growths", f"{count} trials", "at least 2", "Change the setting.")
+    rng = np.random.default_rng([seed, zlib.crc32(lesion.subject.encode()), lesion.number])
+    wanted = lesion.shape.descriptors()
+    trials: list[Trial] = []
+    for number in range(count):
+        point = rng.random(len(_RANGES))
+        if number >= count // 2 and trials:
+            best = sorted(trials, key=lambda t: t.distance)[:_BEST]
+            near = _place_of(best[int(rng.integers(len(best)))].growth)
+            point = np.clip(near + _CLOSER * (point - 0.5), 0, 1)
+        found = _one(host, lesion, _growth_at(point), int(rng.integers(2**31)))
+        if found is not None:
+            distance = np.sqrt(np.mean(((found - wanted)[1:] / _SPREAD) ** 2))
+            trials.append(Trial(_growth_at(point), tuple(found.tolist()), float(distance)))
+    return tuple(trials)
+
+
+def _one(host: Host, lesion: Lesion, growth: Growth, seed: int) -> NDArray[np.float64] | None:
+    """Descriptors of one growth, None where there is no room."""
+    size = len(lesion.vox)
+    spec = LesionSpec(
+        seed, host.subject, "lesion", lesion.seed_vox, (0.0, 0.0, 0.0), None, size,
+        size * host.grid.voxel_ml, growth=growth,
+    )  # fmt: skip
+    try:
+        grown = grow(host, spec)
+    except NoRoom:
+        return None
+    box = grown.box
+    moved = host.grid.matrix.copy()
+    shape = shape_features(
+        grown.in_box, type(host.grid).of(grown.in_box.shape, moved), host.tissue[box],
+        host.depth_mm[box],
+    )  # fmt: skip
+    return shape.descriptors()
+
+
+def _growth_at(point: NDArray[np.float64]) -> Growth:
+    """Settings at a point of the unit cube, rounded to what matters."""
+    values = {}
+    for share, (name, (low, high, log)) in zip(point, _RANGES.items(), strict=True):
+        value = low * (high / low) ** share if log else low + (high - low) * share
+        values[name] = round(float(value), 3)
+    return Growth(**values)
+
+
+def _place_of(growth: Growth) -> NDArray[np.float64]:
+    """The point of the unit cube that settings come from."""
+    point = []
+    for name, (low, high, log) in _RANGES.items():
+        value = getattr(growth, name)
+        point.append(math.log(value / low) / math.log(high / low) if log
+                     else (value - low) / (high - low))  # fmt: skip
+    return np.array(point)
+
+
+assert len(DESCRIPTORS) == len(_SPREAD) + 1
