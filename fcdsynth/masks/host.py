@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,10 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_labels, read_mask, read_volume
+from fcdsynth.masks.depth_rank import depth_rank
+from fcdsynth.measure.components import bounding_box
 from fcdsynth.measure.geodesic import allowed_steps
 
-NEIGHBOURHOOD_MM = 8.0
 SEED_CLEARANCE_MM = 4.0
 _FAR_MM = 1e3
 
@@ -76,6 +77,40 @@ class Host:
         for side in (right, ~right):
             steps[box] |= allowed_steps(own & side, heading)
         return steps
+
+    def beside(self, vox: NDArray[np.int64], apart_mm: float) -> Host:
+        """The same anatomy with more lesion in it, for the next lesion to keep away from.
+
+        Args:
+            vox: Voxels of the new lesion, shape (n, 3).
+            apart_mm: What lies closer to it counts as lesion too.
+
+        Raises:
+            CohortError: If no cortex is left where a lesion may start.
+        """
+        reach = np.ceil(apart_mm / np.asarray(self.grid.spacing_mm)).astype(int) + 1
+        low = np.maximum(vox.min(axis=0) - reach, 0)
+        high = np.minimum(vox.max(axis=0) + reach + 1, self.grid.shape)
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        free = np.ones(high - low, dtype=bool)
+        free[tuple((vox - low).T)] = False
+        lesion = self.lesion.copy()
+        lesion[box] |= (
+            ndimage.distance_transform_edt(free, sampling=self.grid.spacing_mm) <= apart_mm
+        )
+        open_ = ~lesion[tuple(self.ribbon_vox.T)]
+        if not open_.any():
+            raise CohortError(
+                self.subject, "no cortex left for another lesion",
+                "cortex away from the lesions it has", "Draw fewer lesions in it.",
+            )  # fmt: skip
+        other = replace(
+            self, lesion=lesion, ribbon_vox=self.ribbon_vox[open_],
+            ribbon_rank=self.ribbon_rank[open_],
+        )  # fmt: skip
+        # Fronts leave the lesion out by themselves, so the steps need not be found again.
+        other.__dict__["steps"] = self.steps
+        return other
 
     def to_mni(self, voxels: NDArray[Any]) -> NDArray[np.float64] | None:
         """MNI coordinates of voxel indices, shape (n, 3), or None when unknown."""
@@ -195,8 +230,7 @@ def read_mni(cohort: Cohort, subject: Subject) -> NDArray[np.float64] | None:
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    x, y, z = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return x, y, z
+    return bounding_box(mask) or (slice(0, 0),) * 3
 
 
 def _right(
@@ -219,32 +253,3 @@ def _away_mm(
     if other.any():
         away[box] = ndimage.distance_transform_edt(~other, sampling=spacing)
     return away
-
-
-def depth_rank(
-    depth_mm: NDArray[Any], cortex: NDArray[np.bool_], spacing: tuple[float, float, float]
-) -> NDArray[np.float32]:
-    """Rank of each cortex voxel by its depth less the mean depth of the cortex around it.
-
-    Depth alone would rank the whole medial wall and the insula above every sulcus.
-
-    Args:
-        depth_mm: Depth below the closed hull, shape (x, y, z), mm.
-        cortex: Cortex voxels, same shape, at least one.
-        spacing: Voxel size along each axis, mm.
-
-    Returns:
-        Ranks in [0, 1] on the cortex, 0 elsewhere, same shape.
-    """
-    box = _box(cortex)
-    inside = cortex[box].astype(np.float32)
-    sigma = [NEIGHBOURHOOD_MM / mm for mm in spacing]
-    total = ndimage.gaussian_filter(inside * depth_mm[box], sigma, truncate=3)
-    share = ndimage.gaussian_filter(inside, sigma, truncate=3)
-    relative = (depth_mm[box] - total / np.maximum(share, 1e-6))[cortex[box]]
-    order = np.argsort(relative, kind="stable")
-    rank = np.empty(len(order), dtype=np.float32)
-    rank[order] = np.arange(len(order)) / max(len(order) - 1, 1)
-    ranks = np.zeros(cortex.shape, dtype=np.float32)
-    ranks[cortex] = rank
-    return ranks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 from skimage import measure
 
 from fcdsynth.core.grid import Grid
@@ -145,10 +146,16 @@ def _thickness_mm(inside: NDArray[np.bool_], grid: Grid) -> float:
 
 def _solidity(inside: NDArray[np.bool_]) -> float:
     """An affine changes volume and hull alike, so voxel units will do."""
-    surface = inside & ~ndimage.binary_erosion(inside)
+    # Of each line of voxels along the first axis only the two ends can be corners of the hull.
+    y, z = np.nonzero(inside.any(axis=0))
+    lines = inside[:, y, z]
+    ends = (lines.argmax(axis=0), len(lines) - 1 - lines[::-1].argmax(axis=0))
+    points = np.concatenate([np.stack([x, y, z], axis=1) for x in ends])
+    with contextlib.suppress(QhullError):  # flat masks have no hull of their centres
+        points = points[ConvexHull(points).vertices]
     corners = np.indices((2, 2, 2)).reshape(3, -1).T - 0.5
-    points = (np.argwhere(surface)[:, None] + corners).reshape(-1, 3)
-    return float(inside.sum() / ConvexHull(np.unique(points, axis=0)).volume)
+    hull = ConvexHull((points[:, None] + corners).reshape(-1, 3))
+    return float(inside.sum() / hull.volume)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:

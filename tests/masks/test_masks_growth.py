@@ -24,7 +24,7 @@ from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from banks import folded_head, spec_at, two_banks
 from heap_growth import heap_growth
 

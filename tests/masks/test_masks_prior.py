@@ -16,7 +16,8 @@ from fcdsynth.core.errors import CohortError, GeometryError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import Volume, write_volume
-from fcdsynth.masks.host import depth_rank, load_host, make_host
+from fcdsynth.masks.depth_rank import depth_rank
+from fcdsynth.masks.host import load_host, make_host
 from fcdsynth.masks.laws.depth import DepthSlope, fit_depth
 from fcdsynth.masks.laws.fit import Example, fit_prior, prior_from
 from fcdsynth.masks.laws.prior import LesionPrior

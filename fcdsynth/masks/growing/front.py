@@ -17,9 +17,11 @@ from fcdsynth.measure.geodesic import Voxel, arrival_times, step_lengths
 Box = tuple[slice, slice, slice]
 Cost = Callable[[Box], NDArray[np.floating[Any]]]
 
-_FILL = 0.45  # share of a ball around a seed that is ribbon or near white matter, at first guess
+_FILL = 0.3  # share of a ball around a seed that is ribbon or near white matter, at first guess
 _SPARE = 1.25
-_WIDER = 1.4
+# Where the ball was too small it grows as fronts do, between a sheet's 1/2 and a body's 1/3.
+_SPREADING = 0.4
+_LEAST_WIDER, _MOST_WIDER = 1.1, 1.6
 
 
 class NoRoom(Exception):
@@ -106,18 +108,19 @@ def advance(
         if taken is not None:
             counts &= ~_are(taken, box, nodes.shape).reshape(-1)[flat]
         order = np.flatnonzero(counts)
+        # Times are exact until the front first comes to where the nodes were cut off.
+        rim = _rim(squared, reach_mm, spacing) | ~_inner(nodes.shape, far)
+        leaves = time[rim.reshape(-1)[flat]]
         if len(order) >= count:
             order = order[np.argsort(time[order], kind="stable")][:count]
-            # Times are exact until the front first comes to where the nodes were cut off.
-            rim = _rim(squared, reach_mm, spacing) | ~_inner(nodes.shape, far)
-            leaves = time[rim.reshape(-1)[flat]]
             if time[order[-1]] < leaves.min(initial=math.inf):
                 index = np.stack(np.unravel_index(flat[order], nodes.shape), axis=1)
                 first = [s.start for s in box]
                 return Front(index + first, time[order], _times_at(taken, flat, time, nodes, first))
         if not far and reach_mm**2 >= squared.max():
             raise NoRoom(f"{len(order)} voxels within reach, {count} wanted")
-        reach_mm *= _WIDER
+        sure = int((time[counts] < leaves.min(initial=math.inf)).sum()) if len(order) else 1
+        reach_mm *= min(max((count / max(sure, 1)) ** _SPREADING, _LEAST_WIDER), _MOST_WIDER)
 
 
 def _times_at(

@@ -14,7 +14,8 @@ from fcdsynth.core.progress import track
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import read_labels, read_mask, read_volume
-from fcdsynth.masks.host import depth_rank, read_mni
+from fcdsynth.masks.depth_rank import depth_rank
+from fcdsynth.masks.host import read_mni
 from fcdsynth.masks.laws.depth import fit_depth
 from fcdsynth.masks.laws.prior import (
     DEFAULT_RIBBON_FLOOR,

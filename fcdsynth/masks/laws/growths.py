@@ -26,7 +26,7 @@ _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "roughness": (0.0, 1.0, False),
     "correlation_mm": (3.0, 12.0, True),
     "compactness": (0.0, 3.0, False),
-    "elongation": (0.0, 0.6, False),
+    "elongation": (0.0, 0.9, False),
 }
 # How much each descriptor but the volume varies between lesions, roughly: only for ranking.
 _SPREAD = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])

@@ -1,0 +1,96 @@
+"""The growth law: trials come near the lesion, the best are kept, draws follow the volume."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fcdsynth.core.errors import SettingsError
+from fcdsynth.masks.growing.growth import grow
+from fcdsynth.masks.laws.growths import (
+    GrowthExample,
+    GrowthLaw,
+    Trial,
+    fit_growths,
+    try_growths,
+)
+from fcdsynth.masks.laws.lesions import lesions_of
+from fcdsynth.masks.spec import Growth
+
+sys.path.insert(0, str(Path(__file__).parent))
+from banks import folded_head, spec_at
+
+
+@pytest.fixture(scope="module")
+def folded():
+    return folded_head()
+
+
+def lesion_grown_with(host, growth, seed=5, size=220):
+    voxel = tuple(int(v) for v in host.ribbon_vox[len(host.ribbon_vox) // 3])
+    mask = grow(host, spec_at(host, voxel, size, seed, growth=growth)).mask_on(host.grid)
+    return lesions_of(host, mask)[0]
+
+
+def test_the_kept_settings_are_those_of_the_lesion(folded):
+    """One lesion keeps to the cortex, the other prefers white matter."""
+    shallow = Growth(white_cost=8, juxtacortical_mm=1, compactness=1)
+    deep = Growth(white_cost=0.4, juxtacortical_mm=12, compactness=1)
+    lesions = [lesion_grown_with(folded, growth) for growth in (shallow, deep)]
+    laws = [fit_growths([(x, try_growths(folded, x, 24))]) for x in lesions]
+    costs = [np.mean([e.growth.white_cost for e in law.examples]) for law in laws]
+    assert costs[0] > 2 > costs[1]
+
+
+def test_the_second_round_tries_nearer(folded):
+    lesion = lesion_grown_with(folded, Growth(compactness=2, white_cost=1))
+    distances = [trial.distance for trial in try_growths(folded, lesion, 40)]
+    assert np.median(distances[20:]) < np.median(distances[:20])
+
+
+def test_distance_is_that_of_the_descriptors(folded):
+    lesion = lesion_grown_with(folded, Growth())
+    trial = try_growths(folded, lesion, 2)[0]
+    typical = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])
+    away = (np.array(trial.descriptors) - lesion.shape.descriptors())[1:] / typical
+    assert trial.distance == pytest.approx(math.sqrt((away**2).mean()))
+
+
+def test_trials_depend_on_seed_and_lesion_alone(folded):
+    lesion = lesion_grown_with(folded, Growth())
+    assert try_growths(folded, lesion, 4, 1) == try_growths(folded, lesion, 4, 1)
+    assert try_growths(folded, lesion, 4, 1) != try_growths(folded, lesion, 4, 2)
+    with pytest.raises(SettingsError, match="at least 2"):
+        try_growths(folded, lesion, 1)
+
+
+def test_the_four_best_of_each_lesion_are_kept(folded):
+    lesion = lesion_grown_with(folded, Growth())
+    trials = [Trial(Growth(roughness=i / 10), (0.0,) * 8, 1 - i / 10) for i in range(8)]
+    law = fit_growths([(lesion, trials)])
+    assert [e.growth.roughness for e in law.examples] == [0.7, 0.6, 0.5, 0.4]
+    assert law.tried == 8
+    assert all(e.ln_volume == round(math.log(220 * 0.008), 4) for e in law.examples)
+
+
+def test_draws_come_from_lesions_of_about_the_volume():
+    small, large = Growth(roughness=0.1), Growth(roughness=0.9)
+    law = GrowthLaw((GrowthExample(0.0, small, 0.0), GrowthExample(1.2, large, 0.0)), 2)
+    rng = np.random.default_rng(0)
+    drawn = [law.draw(rng, 1.0) for _ in range(2000)]
+    # One e to the power of -(1.2 / 0.6)^2 / 2 = 0.135 against one: a share of 0.119.
+    assert np.mean([g == large for g in drawn]) == pytest.approx(0.119, abs=0.025)
+    assert GrowthLaw().draw(rng, 3.0) == Growth()
+
+
+def test_records_are_read_back():
+    law = GrowthLaw((GrowthExample(0.5, Growth(white_cost=2), 0.3),), 40)
+    assert GrowthLaw.from_record(json.loads(json.dumps(law.to_record()))) == law
+    with pytest.raises(TypeError):
+        GrowthLaw.from_record({"tried": 1, "examples": [{"ln_volume": 0, "growth": {"x": 1},
+                                                         "distance": 0}]})  # fmt: skip
