@@ -1,7 +1,8 @@
 """Growth written plainly: a heap, one voxel at a time. The yardstick of speed, and an oracle.
 
-It shares the costs with `fcdsynth.masks.growing.growth` and nothing else: which steps are
-allowed is decided here, voxel by voxel, from the host's maps.
+`heap_growth` shares the costs with `fcdsynth.masks.growing.growth` and nothing else: which steps
+are allowed is decided here, voxel by voxel, from the host's maps. `list_heap_growth` is the best
+that plain Python does: the host's step map is given, and everything lies in flat lists.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from itertools import product
 import numpy as np
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.growing.front import grow_domain
 from fcdsynth.masks.growing.growth import cost_of, stretch_of
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
+from fcdsynth.measure.geodesic import OFFSETS, step_lengths
 
 _NEIGHBOURS = [o for o in product((-1, 0, 1), repeat=3) if any(o)]
 
@@ -82,4 +85,48 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
             if later < best.get(w, math.inf):
                 best[w] = later
                 heapq.heappush(heap, (later, w))
+    return order
+
+
+def list_heap_growth(host: Host, spec: LesionSpec) -> list[int]:
+    """The same as flat indices into a box, with the host's step map and flat lists."""
+    reach = math.ceil(2.5 * (3 * spec.volume_ml * 1000 / 0.4 / (4 * math.pi)) ** (1 / 3)) + 4
+    sides = [
+        slice(max(0, c - math.ceil(reach / mm)), min(n, c + math.ceil(reach / mm) + 1))
+        for c, n, mm in zip(spec.centre_vox, host.grid.shape, host.grid.spacing_mm, strict=True)
+    ]
+    box = (sides[0], sides[1], sides[2])
+    cost = cost_of(host, spec)(box)
+    nodes = grow_domain(host, spec.growth.juxtacortical_mm, spec.centre_vox, box)
+    nodes[[0, -1]] = nodes[:, [0, -1]] = nodes[:, :, [0, -1]] = False
+    _, ny, nz = nodes.shape
+    lengths = step_lengths(host.grid.spacing_mm, stretch_of(spec)).tolist()
+    jumps = [i * ny * nz + j * nz + k for i, j, k in OFFSETS]
+    ways = [(b, jump, mm / 2) for b, (jump, mm) in enumerate(zip(jumps, lengths, strict=True))]
+    steps, price, enter = (a.ravel().tolist() for a in (host.steps[box], cost, nodes))
+    x, y, z = (c - s.start for c, s in zip(spec.centre_vox, box, strict=True))
+    seed = (x * ny + y) * nz + z
+    best, done, order = {seed: 0.0}, set(), []
+    heap = [(0.0, seed)]
+    while heap and len(order) < spec.size_vox:
+        time, v = heapq.heappop(heap)
+        if v in done:
+            continue
+        done.add(v)
+        order.append(v)
+        bits, here = steps[v], price[v]
+        for bit, jump, half in ways:
+            if bits >> bit & 1:
+                w = v + jump
+                if enter[w] and w not in done:
+                    later = time + (here + price[w]) * half
+                    if later < best.get(w, math.inf):
+                        best[w] = later
+                        heapq.heappush(heap, (later, w))
+            w = v - jump
+            if enter[w] and steps[w] >> bit & 1 and w not in done:
+                later = time + (here + price[w]) * half
+                if later < best.get(w, math.inf):
+                    best[w] = later
+                    heapq.heappush(heap, (later, w))
     return order

@@ -32,7 +32,7 @@ from fcdsynth.phantom.pose import head_matrix
 from fcdsynth.phantom.roster import Roster, draw_roster
 from fcdsynth.phantom.scans import protocol_of
 from fcdsynth.phantom.simulate import tissue_on
-from fcdsynth.phantom.sources import list_label_maps
+from fcdsynth.phantom.sources import TEMPLATE, list_label_maps
 from fcdsynth.phantom.spec import SubjectSpec
 from fcdsynth.phantom.world import draw_world
 
@@ -42,14 +42,14 @@ _MARGIN_MM = 12.0
 
 
 def mask_cohort(
-    folder: Path, anatomies: Path, world: int, train: int, held_out: int, controls: int,
+    folder: Path, anatomies: Path | None, world: int, train: int, held_out: int, controls: int,
     spacing_mm: float = 1.0, seed: int = 0, workers: int = 2,
 ) -> Cohort:  # fmt: skip
     """Write a cohort, or go on with a stopped one.
 
     Args:
         folder: Where it goes; its anatomies are kept beside it.
-        anatomies: Folder of FreeSurfer-style label maps.
+        anatomies: Folder of FreeSurfer-style label maps; ICBM152 when None.
         world: Seed of the hidden laws of nature.
         train: Number of training patients.
         held_out: Number of patients of split test.
@@ -58,7 +58,7 @@ def mask_cohort(
         seed: Seed of everything else.
         workers: Number of processes.
     """
-    names = tuple(p.name for p in list_label_maps(anatomies))
+    names = tuple(p.name for p in list_label_maps(anatomies)) if anatomies else (TEMPLATE,)
     law = LesionLaw(difficulty=difficulty_of("study", None), world=draw_world(world))
     roster = draw_roster(train + held_out, controls, SITES, seed, names, law)
     specs = sorted(roster.specs, key=lambda spec: spec.anatomy)

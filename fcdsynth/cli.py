@@ -20,7 +20,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "phantom": ("fcdsynth.phantom.phantom", "write a BIDS folder of simulated patients"),
     "index": ("fcdsynth.prepare.index", "read a BIDS folder into a cohort, naming every fault"),
     "prepare": ("fcdsynth.prepare.prepare", "register, mask, label and normalise every subject"),
+    "coverage": ("fcdsynth.masks.coverage", "map where a cohort's lesions are thin"),
     "draw": ("fcdsynth.masks.draw", "draw lesion masks in controls"),
+    "draw fit-prior": ("fcdsynth.masks.fit_prior", "fit what draw draws from, as a file"),
+    "draw check": ("fcdsynth.masks.check", "compare drawn masks with real ones"),
     "synthesize": ("fcdsynth.synthesis.synthesize", "make T1w and FLAIR volumes from masks"),
     "detect": ("fcdsynth.detector.detect", "find lesions in a prepared cohort"),
     "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
@@ -44,16 +47,18 @@ def _help() -> str:
         "",
     ]
     table = {name: text for name, (_, text) in VERBS.items()} | TRAINED
-    order = ("phantom", "index", "prepare", "draw", "fit", "validate", "test", "synthesize",
-             "detect", "evaluate", "flag", "study", "demo")  # fmt: skip
-    lines += [f"  {name:<11} {table[name]}" for name in order]
+    order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
+             "fit", "validate", "test", "synthesize", "detect", "evaluate", "flag", "study",
+             "demo")  # fmt: skip
+    lines += [f"  {name:<14} {table[name]}" for name in order]
     return "\n".join(lines)
 
 
 def _run_verb(verb: str, words: Sequence[str]) -> Any:
     from jsonargparse import ActionConfigFile, ArgumentParser
 
-    function = getattr(importlib.import_module(VERBS[verb][0]), verb)
+    name = verb.split()[-1].replace("-", "_")
+    function = getattr(importlib.import_module(VERBS[verb][0]), name)
     summary, _, rest = (inspect.getdoc(function) or "").partition("\n\nArgs:")
     result = rest.partition("\nReturns:")[2].partition("\nRaises:")[0].strip()
     parser = ArgumentParser(prog=f"fcdsynth {verb}", description=f"{summary}\n\nResult: {result}")
@@ -105,6 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     verb, rest = words[0], words[1:]
+    if " ".join(words[:2]) in VERBS:  # a verb of two words
+        verb, rest = " ".join(words[:2]), words[2:]
     if verb not in VERBS and verb not in TRAINED:
         print(f"fcdsynth: no verb {verb!r}\n\n{_help()}", file=sys.stderr)
         return 2

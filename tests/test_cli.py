@@ -29,7 +29,7 @@ def test_top_help_imports_no_torch():
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
 def test_help_of_a_verb_explains_every_option(verb, capsys):
-    assert main([verb, "--help"]) == 0
+    assert main([*verb.split(), "--help"]) == 0
     shown = capsys.readouterr().out
     assert f"usage: fcdsynth {verb}" in shown
     assert re.search(r"Result:\s+\w", shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, SettingsError
+from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.prior import LesionPrior
+from fcdsynth.masks.novelty import Gallery
+from fcdsynth.masks.placement import Placement
 from fcdsynth.masks.spec import LesionSpec
+from fcdsynth.measure.shape import shape_features
 
 NO_ROOM = "R5_volume"
 
@@ -52,13 +57,38 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A grown mask with what it is tested against."""
+    """A made mask with what it is tested against.
 
-    host: Host
+    Args:
+        placement: Host, prior and site law on its ribbon.
+        spec: What was made.
+        grown: The mask.
+        limits: Thresholds.
+        bounds_ml: Volumes between which it must lie, to a voxel.
+        gallery: Training masks that it must not copy; None where there are none.
+    """
+
+    placement: Placement
     spec: LesionSpec
     grown: Grown
-    prior: LesionPrior
     limits: Limits
+    bounds_ml: tuple[float, float]
+    gallery: Gallery | None = None
+
+    @property
+    def host(self) -> Host:
+        """The anatomy."""
+        return self.placement.host
+
+    @property
+    def prior(self) -> LesionPrior:
+        """What lesions are like."""
+        return self.placement.prior
+
+    def at(self, array: NDArray[Any], without_track: bool = False) -> NDArray[Any]:
+        """Values of a host's map at the mask's voxels."""
+        vox = self.grown.vox[~self.grown.on_track] if without_track else self.grown.vox
+        return np.asarray(array[tuple(vox.T)])
 
 
 def _one_component(c: Candidate) -> bool:
@@ -68,38 +98,64 @@ def _one_component(c: Candidate) -> bool:
     return pieces == 1 and holes <= c.limits.holes * len(c.grown.vox)
 
 
-def _at(array: NDArray[Any], vox: NDArray[np.int64]) -> NDArray[Any]:
-    return np.asarray(array[tuple(vox.T)])
-
-
 def _ribbon_fraction(c: Candidate) -> bool:
     # The track runs through white matter by design.
-    labels = _at(c.host.tissue, c.grown.vox[~c.grown.on_track])
+    labels = c.at(c.host.tissue, without_track=True)
     return labels.size > 0 and float((labels == Tissue.CORTEX).mean()) >= c.prior.ribbon_floor
 
 
 def _tissue_share(c: Candidate) -> bool:
-    own = np.isin(_at(c.host.tissue, c.grown.vox), (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    own = np.isin(c.at(c.host.tissue), (Tissue.CORTEX, Tissue.WHITE_MATTER))
     return float((~own).mean()) <= c.limits.foreign
 
 
 def _one_hemisphere(c: Candidate) -> bool:
-    share = float(_at(c.host.right, c.grown.vox).mean())
+    share = float(c.at(c.host.right).mean())
     return max(share, 1 - share) >= c.limits.hemisphere
 
 
 def _volume(c: Candidate) -> bool:
     size, voxel = len(c.grown.vox), c.host.grid.voxel_ml
-    low, high = c.prior.size.lower_ml - voxel, c.prior.size.upper_ml + voxel
-    return size == c.spec.size_vox and low <= size * voxel <= high
+    low, high = c.bounds_ml
+    return size == c.spec.size_vox and low - voxel <= size * voxel <= high + voxel
+
+
+def _shape(c: Candidate) -> bool:
+    if c.prior.shapes is None:
+        return True
+    box = c.grown.box
+    inside = c.grown.in_box
+    shape = shape_features(
+        inside, Grid.of(inside.shape, c.host.grid.matrix), c.host.tissue[box],
+        c.host.depth_mm[box],
+    )  # fmt: skip
+    return bool(c.prior.shapes.distance2(shape.descriptors()) <= c.prior.shapes.limit)
+
+
+def _site(c: Candidate) -> bool:
+    floor = c.prior.site_floor
+    if floor is None:
+        return True
+    ribbon = c.host.ribbon_vox
+    away = np.linalg.norm((ribbon - c.grown.vox.mean(axis=0)) * c.host.grid.spacing_mm, axis=1)
+    density = c.placement.site[int(np.argmin(away))] * len(ribbon)
+    return bool(density > 0 and math.log(density) >= floor)
+
+
+def _novel(c: Candidate) -> bool:
+    if c.gallery is None:
+        return True
+    points = c.host.grid.to_mm(c.grown.vox)
+    nearest = c.gallery.nearest(points, c.host.to_mni(c.grown.vox), c.spec.donor)
+    return not c.gallery.is_copy(nearest)
 
 
 def _no_overlap(c: Candidate) -> bool:
-    return not bool(_at(c.host.lesion, c.grown.vox).any())
+    return not bool(c.at(c.host.lesion).any())
 
 
 def _in_view(c: Candidate) -> bool:
-    if not _at(c.host.brain, c.grown.vox).all():
+    if not c.at(c.host.brain).all():
         return False
     margin = c.limits.margin_vox
     return all(
@@ -114,14 +170,23 @@ TESTS: Mapping[str, Callable[[Candidate], bool]] = {
     "R3_tissue_share": _tissue_share,
     "R4_one_hemisphere": _one_hemisphere,
     NO_ROOM: _volume,
+    "R6_shape": _shape,
+    "R7_site": _site,
+    "R8_novelty": _novel,
     "R9_no_overlap": _no_overlap,
     "R10_in_view": _in_view,
 }
+# The ellipsoid of the literature knows nothing of cortex; what it is asked is little.
+ELLIPSOID_TESTS = frozenset({NO_ROOM, "R8_novelty", "R9_no_overlap", "R10_in_view"})
 
 
 def first_failure(candidate: Candidate) -> str | None:
-    """Name of the first test that a mask fails, None when it passes all."""
-    return next((name for name, test in TESTS.items() if not test(candidate)), None)
+    """Name of the first test that a mask fails, None when it passes all that apply to it."""
+    ellipsoid = candidate.spec.method == "ellipsoid"
+    applies = ELLIPSOID_TESTS if ellipsoid else TESTS
+    return next(
+        (name for name, test in TESTS.items() if name in applies and not test(candidate)), None
+    )
 
 
 def give_up(host: str, volume_ml: float, refused: Counter[str], tries: int) -> CohortError:

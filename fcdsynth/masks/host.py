@@ -83,11 +83,12 @@ class Host:
 
         Args:
             vox: Voxels of the new lesion, shape (n, 3).
-            apart_mm: What lies closer to it counts as lesion too.
+            apart_mm: What lies closer to it counts as lesion too, and so do its 26 neighbours.
 
         Raises:
             CohortError: If no cortex is left where a lesion may start.
         """
+        apart_mm = max(apart_mm, 1.001 * float(np.linalg.norm(self.grid.spacing_mm)))
         reach = np.ceil(apart_mm / np.asarray(self.grid.spacing_mm)).astype(int) + 1
         low = np.maximum(vox.min(axis=0) - reach, 0)
         high = np.minimum(vox.max(axis=0) + reach + 1, self.grid.shape)

@@ -1,8 +1,9 @@
-"""LesionSpec: the decisions behind one drawn mask; executing it twice gives the same bytes."""
+"""LesionSpec: the decisions behind one drawn lesion; executing it twice gives the same bytes."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from fcdsynth.core.errors import SettingsError
 
 KINDS = ("lesion", "control")
+METHODS = ("growth", "transplant", "ellipsoid")
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,10 @@ class Growth:
 
 @dataclass(frozen=True)
 class LesionSpec:
-    """One mask to be grown.
+    """One lesion to be made.
 
     Args:
-        seed: Seed of the random front.
+        seed: Seed of everything random in its shape.
         host: Subject id of the anatomy.
         kind: ``lesion``, or ``control`` for a region that stays healthy.
         centre_vox: Voxel the front starts from.
@@ -65,9 +67,12 @@ class LesionSpec:
         lobe: Approximate lobe code, empty when unknown.
         growth: How the front grows.
         prior: Digest of the prior it was drawn from.
+        method: ``growth``, ``transplant`` of a donor's lesion, or ``ellipsoid``.
+        donor: Subject id of the patient whose lesion is transplanted, else empty.
+        donor_lesion: Which of the donor's lesions, 0 for the largest.
 
     Raises:
-        SettingsError: If kind or size is not possible.
+        SettingsError: If kind, method, donor or size is not possible.
     """
 
     seed: int
@@ -84,27 +89,29 @@ class LesionSpec:
     lobe: str = ""
     growth: Growth = Growth()
     prior: str = ""
+    method: str = "growth"
+    donor: str = ""
+    donor_lesion: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.size_vox < 1:
+        possible = self.kind in KINDS and self.method in METHODS and self.size_vox >= 1
+        if not possible or (self.method == "transplant") != bool(self.donor):
             raise SettingsError(
-                "spec", f"kind {self.kind!r}, size_vox {self.size_vox}",
-                f"kind one of {', '.join(KINDS)} and at least one voxel", "Draw again.",
+                "spec", f"kind {self.kind!r}, method {self.method!r}, donor {self.donor!r}, "
+                f"size_vox {self.size_vox}",
+                f"kind one of {', '.join(KINDS)}, method one of {', '.join(METHODS)}, a donor for "
+                "transplant alone, at least one voxel", "Draw again.",
             )  # fmt: skip
 
-    def to_json(self) -> str:
-        """JSON text."""
-        return json.dumps(asdict(self), indent=1) + "\n"
-
     @classmethod
-    def from_json(cls, text: str, source: str = "spec") -> LesionSpec:
-        """Read JSON text back.
+    def from_record(cls, record: dict[str, Any], source: str = "spec") -> LesionSpec:
+        """Make a spec of a dictionary, as `dataclasses.asdict` gives it.
 
         Raises:
-            SettingsError: If the text is not such a spec, or a key is unknown.
+            SettingsError: If it is not such a spec, or a key is unknown.
         """
         try:
-            record: dict[str, Any] = json.loads(text)
+            record = dict(record)
             unknown = sorted(set(record) - {f.name for f in fields(cls)})
             if unknown:
                 raise ValueError(f"unknown keys {unknown}")
@@ -118,7 +125,25 @@ class LesionSpec:
                 "Draw again.",
             ) from error  # fmt: skip
 
-    @classmethod
-    def read(cls, path: Path) -> LesionSpec:
-        """Read a JSON file."""
-        return cls.from_json(path.read_text(encoding="utf-8"), str(path))
+
+def write_specs(path: Path, specs: Sequence[LesionSpec]) -> Path:
+    """Write the specs of one subject's lesions, in the order in which they are executed."""
+    record = {"lesions": [asdict(spec) for spec in specs]}
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def read_specs(path: Path) -> tuple[LesionSpec, ...]:
+    """Read a spec.json.
+
+    Raises:
+        SettingsError: If it is absent or no such file, or a key is unknown.
+    """
+    try:
+        lesions = json.loads(path.read_text(encoding="utf-8"))["lesions"]
+        return tuple(LesionSpec.from_record(record, str(path)) for record in lesions)
+    except (OSError, TypeError, ValueError, KeyError) as error:
+        raise SettingsError(
+            str(path), f"{type(error).__name__}: {error}", "a spec.json written by fcdsynth draw",
+            "Draw again.",
+        ) from error  # fmt: skip

@@ -16,8 +16,21 @@ from fcdsynth.core.leakage import check_leakage
 from fcdsynth.core.subject import Group, Origin, Split
 from fcdsynth.core.volume import read_mask, read_volume
 from fcdsynth.masks.draw import draw, execute
+from fcdsynth.masks.laws.fit import fit_prior
 from fcdsynth.masks.laws.prior import LesionPrior
-from fcdsynth.masks.spec import LesionSpec
+from fcdsynth.masks.spec import read_specs
+from fcdsynth.measure.components import label_components
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_trials():
+    """Eight growths a lesion in place of 60; what they find is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "fcdsynth.masks.draw.fit_prior",
+            lambda *args, **more: fit_prior(*args, **{**more, "growth_trials": 8}),
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +76,7 @@ def test_rows(cohort, drawn):
         assert subject.group is (Group.PATIENT if number < 4 else Group.CONTROL)
         assert subject.has("lesion") is (number < 4)
         region = read_mask(table.path(subject, "region"))
-        spec = LesionSpec.read(table.path(subject, "spec"))
+        spec = read_specs(table.path(subject, "spec"))[0]
         assert int(region.array.sum()) == spec.size_vox
         soft = read_volume(table.path(subject, "soft"))
         assert ((soft.array > 0) == region.array).all()
@@ -78,7 +91,7 @@ def test_rows(cohort, drawn):
 
 def test_records(drawn):
     prior = LesionPrior.read(drawn / "prior.json")
-    specs = [LesionSpec.read(p) for p in sorted(drawn.glob("syn-*/*_spec.json"))]
+    specs = [read_specs(p)[0] for p in sorted(drawn.glob("syn-*/*_spec.json"))]
     assert {s.prior for s in specs} == {prior.digest}
     summary = json.loads((drawn / "summary.json").read_text())
     assert summary["kind"] == {"control": 4, "lesion": 4}
@@ -94,7 +107,7 @@ def test_records(drawn):
 def test_a_spec_executed_again_gives_the_same_mask(cohort, drawn):
     table = Cohort.read(drawn)
     for subject in table.subjects[:3]:
-        grown = execute(str(cohort), str(table.path(subject, "spec")))
+        (grown,) = execute(str(cohort), str(table.path(subject, "spec")))
         region = read_mask(table.path(subject, "region"))
         assert (grown.mask_on(region.grid) == region.array).all()
         soft = read_volume(table.path(subject, "soft"))
@@ -123,7 +136,7 @@ def test_a_stopped_run_goes_on(cohort, drawn, monkeypatch):
     import fcdsynth.masks.job as job
 
     out = cohort.parent / "stopped"
-    real, calls = job.draw_one, []
+    real, calls = job.draw_subject, []
 
     def stop_at_fifth(*args):
         calls.append(1)
@@ -131,11 +144,11 @@ def test_a_stopped_run_goes_on(cohort, drawn, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(job, "draw_one", stop_at_fifth)
+    monkeypatch.setattr(job, "draw_subject", stop_at_fifth)
     with pytest.raises(KeyboardInterrupt):
         draw(str(cohort), str(out), seed=4)
     assert not out.exists()
-    monkeypatch.setattr(job, "draw_one", lambda *args: calls.append(1) or real(*args))
+    monkeypatch.setattr(job, "draw_subject", lambda *args: calls.append(1) or real(*args))
     draw(str(cohort), str(out), seed=4)
     assert len(calls) == 5 + 4
     assert data_bytes(out) == data_bytes(drawn)
@@ -172,12 +185,71 @@ def test_published_prior_and_size_flags(cohort, tmp_path):
     assert main(words) == 0
     table = Cohort.read(out)
     assert table.fitted_on == ()
-    specs = [LesionSpec.read(table.path(s, "spec")) for s in table.subjects]
+    specs = [read_specs(table.path(s, "spec"))[0] for s in table.subjects]
     assert all(s.volume_ml == pytest.approx(9, abs=0.5) for s in specs)
     assert {s.growth.roughness for s in specs} == {0.2}
     again = tmp_path / "again"
     assert main(["draw", str(cohort), str(again), "--prior", str(out / "prior.json"),
                  "--lesions", "1", "--controls", "0"]) == 0  # fmt: skip
+
+
+def test_transplants_name_their_donors(cohort, tmp_path):
+    words = ["draw", str(cohort), str(tmp_path / "o"), "--method", "transplant", "--lesions", "3",
+             "--controls", "0"]  # fmt: skip
+    assert main(words) == 0
+    table = Cohort.read(tmp_path / "o")
+    for subject in table.subjects:
+        (spec,) = read_specs(table.path(subject, "spec"))
+        assert spec.method == "transplant"
+        assert [str(p) for p in subject.parents] == [f"{spec.host}:host", f"{spec.donor}:mask"]
+        (grown,) = execute(str(cohort), str(table.path(subject, "spec")))
+        region = read_mask(table.path(subject, "region"))
+        assert (grown.mask_on(region.grid) == region.array).all()
+    check_leakage(table)
+    prepared_cohort(tmp_path / "bare", patients=0, controls=2)
+    with pytest.raises(SettingsError, match="transplant without a training lesion"):
+        draw(str(tmp_path / "bare"), str(tmp_path / "x"), lesions=1, method="transplant",
+             prior="published")  # fmt: skip
+
+
+def test_ellipsoids_are_drawn_for_comparison(cohort, tmp_path):
+    out = draw(str(cohort), str(tmp_path / "o"), lesions=3, controls=0, method="ellipsoid")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["method"] == {"ellipsoid": 3}
+    assert summary["tracks"] == 0
+
+
+def test_several_lesions_lie_apart_on_one_side(cohort, tmp_path):
+    out = draw(str(cohort), str(tmp_path / "o"), lesions=4, controls=0, per_subject=2, seed=1,
+               median_ml=3, sigma_ln=0.2)  # fmt: skip
+    table = Cohort.read(out)
+    for subject in table.subjects:
+        specs = read_specs(table.path(subject, "spec"))
+        assert len(specs) == 2
+        assert len({s.side for s in specs}) == 1
+        region = read_mask(table.path(subject, "region"))
+        assert region.array.sum() == sum(s.size_vox for s in specs)
+        _, found = label_components(region.array, region.grid)
+        assert len(found) == 2
+        both = execute(str(cohort), str(table.path(subject, "spec")))
+        assert (sum(g.mask_on(region.grid) for g in both) == region.array).all()
+    assert json.loads((out / "summary.json").read_text())["lesions_per_subject"] == {"2": 4}
+
+
+def test_targets_are_met(cohort, tmp_path):
+    target = tmp_path / "target.json"
+    left = {"side": "L", "low_ml": 2, "high_ml": 4, "count": 2}
+    target.write_text(json.dumps({"targets": [left, {"side": "R", "low_ml": 8}]}))
+    out = tmp_path / "o"
+    assert main(["draw", str(cohort), str(out), "--target", str(target), "--controls", "1"]) == 0
+    specs = [read_specs(p)[0] for p in sorted(out.glob("syn-*/*_spec.json"))]
+    assert [s.side for s in specs[:3]] == ["L", "L", "R"]
+    voxel = 0.216
+    assert all(2 - voxel <= s.volume_ml <= 4 + voxel for s in specs[:2])
+    assert specs[2].volume_ml >= 8 - voxel
+    assert [s.kind for s in specs] == ["lesion"] * 3 + ["control"]
+    with pytest.raises(SettingsError, match="the targets ask for 3"):
+        draw(str(cohort), str(tmp_path / "x"), lesions=5, target=str(target))
 
 
 def test_missing_flair_is_no_fault(tmp_path):

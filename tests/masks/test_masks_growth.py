@@ -21,7 +21,11 @@ from fcdsynth.masks.growing.front import NoRoom
 from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.laws.prior import LesionPrior
-from fcdsynth.masks.spec import Growth, LesionSpec
+from fcdsynth.masks.laws.shapes import ShapeLaw
+from fcdsynth.masks.novelty import Gallery
+from fcdsynth.masks.placement import place
+from fcdsynth.masks.spec import Growth, read_specs, write_specs
+from fcdsynth.measure.shape import shape_features
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
@@ -163,7 +167,8 @@ def test_field_has_unit_variance_and_the_asked_correlation():
 def candidate(folded):
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 2])
     spec = spec_at(folded, voxel, 300)
-    return Candidate(folded, spec, grow(folded, spec), LesionPrior(), Limits())
+    placement = place(folded, LesionPrior())
+    return Candidate(placement, spec, grow(folded, spec), Limits(), (0.1, 60.0))
 
 
 def with_mask(candidate, mask, **more):
@@ -174,22 +179,56 @@ def with_mask(candidate, mask, **more):
 
 def test_every_rejection_test_can_refuse(candidate):
     assert first_failure(candidate) is None
-    host = candidate.host
-    own = candidate.grown.mask_on(host.grid)
+    placement, host, grown = candidate.placement, candidate.host, candidate.grown
+    own = grown.mask_on(host.grid)
     two = np.zeros(host.grid.shape, dtype=bool)
     two[20:22, 30, 30] = two[40:42, 30, 30] = True
+
+    def under(**laws):
+        return replace(candidate, placement=replace(placement, prior=LesionPrior(**laws)))
+
+    # A law of shapes around another shape, with unit variances: 10 away in each of 8 is 800.
+    away = shape_features(own, host.grid, host.tissue, host.depth_mm).descriptors() + 10
+    far = ShapeLaw(tuple(away), tuple(map(tuple, np.eye(8).tolist())), 20, 0.0)
+    taken = replace(placement, host=replace(host, lesion=own))
+    copied = Gallery.of([host.grid.to_mm(grown.vox)], ["sub-1"], [host.to_mni(grown.vox)])
     refusals = {
         "R1_one_component": with_mask(candidate, two),
         "R2_ribbon_fraction": with_mask(candidate, host.tissue == Tissue.WHITE_MATTER),
         "R3_tissue_share": with_mask(candidate, host.tissue == Tissue.CSF),
         "R4_one_hemisphere": with_mask(candidate, host.tissue == Tissue.CORTEX),
         "R5_volume": replace(candidate, spec=replace(candidate.spec, size_vox=301)),
-        "R9_no_overlap": replace(candidate, host=replace(host, lesion=own)),
+        "R6_shape": under(shapes=far),
+        "R7_site": under(site_floor=5.0),  # e to the power of 5 times the even density
+        "R8_novelty": replace(candidate, gallery=copied),
+        "R9_no_overlap": replace(candidate, placement=taken),
         "R10_in_view": replace(candidate, limits=Limits(margin_vox=31)),
     }
     assert set(refusals) == set(TESTS)
     for name, case in refusals.items():
         assert not TESTS[name](case), name
+        assert first_failure(case) is not None
+    near = replace(far, mean=tuple(away - 10))
+    assert TESTS["R6_shape"](under(shapes=near))
+    assert TESTS["R7_site"](under(site_floor=-20.0))
+    assert not TESTS["R5_volume"](replace(candidate, bounds_ml=(0.1, 2.39)))  # 300 x 0.008 ml
+    assert TESTS["R8_novelty"](replace(candidate, gallery=None))
+
+
+def test_a_donor_is_no_copy_of_itself(candidate):
+    grown, host = candidate.grown, candidate.host
+    gallery = Gallery.of([host.grid.to_mm(grown.vox)], ["sub-1"])
+    own = replace(candidate.spec, method="transplant", donor="sub-1")
+    assert TESTS["R8_novelty"](replace(candidate, spec=own, gallery=gallery))
+
+
+def test_an_ellipsoid_is_asked_little(candidate):
+    csf = with_mask(candidate, candidate.host.tissue == Tissue.CSF)
+    size = len(csf.grown.vox)
+    spec = replace(candidate.spec, method="ellipsoid", size_vox=size)
+    ml = size * candidate.host.grid.voxel_ml
+    assert first_failure(replace(csf, spec=spec, bounds_ml=(0.1, ml))) is None
+    assert first_failure(replace(csf, spec=spec, bounds_ml=(0.1, ml / 2))) == "R5_volume"
 
 
 def test_holes_are_refused(candidate):
@@ -207,15 +246,23 @@ def test_give_up_names_host_and_worst_test():
     assert "R2_ribbon_fraction refused 4" in str(error)
 
 
-def test_spec_round_trip_and_bad_specs(candidate):
+def test_spec_round_trip_and_bad_specs(candidate, tmp_path):
     spec = replace(candidate.spec, growth=Growth(roughness=0.25), centre_mni_mm=(1.0, 2.0, 3.0))
-    assert LesionSpec.from_json(spec.to_json()) == spec
+    path = write_specs(tmp_path / "spec.json", [spec, candidate.spec])
+    assert read_specs(path) == (spec, candidate.spec)
+    path.write_text(path.read_text().replace('"side"', '"wide"'))
     with pytest.raises(SettingsError, match="unknown keys"):
-        LesionSpec.from_json(spec.to_json().replace('"side"', '"wide"'))
-    with pytest.raises(SettingsError):
-        LesionSpec.from_json("[]")
-    with pytest.raises(SettingsError, match="kind"):
-        replace(spec, kind="tumour")
+        read_specs(path)
+    for text in ("[]", "{}", "no json"):
+        path.write_text(text)
+        with pytest.raises(SettingsError, match=r"spec\.json"):
+            read_specs(path)
+    with pytest.raises(SettingsError, match=r"spec\.json"):
+        read_specs(tmp_path / "absent" / "spec.json")
+    for wrong in ({"kind": "tumour"}, {"method": "magic"}, {"method": "transplant"},
+                  {"donor": "sub-1"}, {"size_vox": 0}):  # fmt: skip
+        with pytest.raises(SettingsError, match="kind"):
+            replace(spec, **wrong)
     with pytest.raises(SettingsError, match="roughness"):
         Growth(roughness=-1)
     with pytest.raises(SettingsError, match="limits"):

@@ -21,6 +21,7 @@ from fcdsynth.masks.laws.growths import (
 )
 from fcdsynth.masks.laws.lesions import lesions_of
 from fcdsynth.masks.spec import Growth
+from fcdsynth.measure.shape import DESCRIPTORS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from banks import folded_head, spec_at
@@ -37,14 +38,19 @@ def lesion_grown_with(host, growth, seed=5, size=220):
     return lesions_of(host, mask)[0]
 
 
-def test_the_kept_settings_are_those_of_the_lesion(folded):
+def test_the_best_trials_have_the_lesion_s_share_of_cortex(folded):
     """One lesion keeps to the cortex, the other prefers white matter."""
     shallow = Growth(white_cost=8, juxtacortical_mm=1, compactness=1)
     deep = Growth(white_cost=0.4, juxtacortical_mm=12, compactness=1)
-    lesions = [lesion_grown_with(folded, growth) for growth in (shallow, deep)]
-    laws = [fit_growths([(x, try_growths(folded, x, 24))]) for x in lesions]
-    costs = [np.mean([e.growth.white_cost for e in law.examples]) for law in laws]
-    assert costs[0] > 2 > costs[1]
+    column = DESCRIPTORS.index("cortex_share")
+    shares = []
+    for growth in (shallow, deep):
+        lesion = lesion_grown_with(folded, growth)
+        best = sorted(try_growths(folded, lesion, 24), key=lambda t: t.distance)[:4]
+        found = np.mean([trial.descriptors[column] for trial in best])
+        assert found == pytest.approx(lesion.shape.descriptors()[column], abs=0.1)
+        shares.append(found)
+    assert shares[0] > shares[1] + 0.2
 
 
 def test_the_second_round_tries_nearer(folded):

@@ -81,8 +81,9 @@ def grow_track(host: Host, spec: LesionSpec) -> Track | None:
     on_path[tuple(path.T)] = True
     allowed = white | (on_path & (host.tissue[box] == Tissue.CORTEX))
     values[~allowed] = 0
-    pieces, _ = ndimage.label(values > 0, structure=np.ones((3, 3, 3)))
-    values[pieces != pieces[tuple(path[0])]] = 0
+    # What the balls hold across a sheet of fluid touches the path's side by edges at most.
+    pieces, _ = ndimage.label(values > 0)
+    values[~np.isin(pieces, pieces[tuple(path.T)])] = 0
     inside = np.nonzero(values)
     if len(inside[0]) > _LARGEST_SHARE * spec.size_vox:
         return None

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize
 
 from fcdsynth.core.errors import SettingsError
 
 _SD = (2.0, 0.75)
+_STEEPEST = 6.0
 
 
 @dataclass(frozen=True)
@@ -40,36 +42,55 @@ class DepthSlope:
 
     def at(self, volume_ml: float) -> float:
         """Slope for a lesion of a volume in ml, kept within -6 and 6."""
-        return float(np.clip(self.b0 + self.b1 * math.log(volume_ml), -6, 6))
+        return float(np.clip(self.b0 + self.b1 * math.log(volume_ml), -_STEEPEST, _STEEPEST))
 
 
-def _log_normaliser(slope: float) -> float:
-    """Log of the integral of exp(slope d) over d in [0, 1]."""
-    return math.log(math.expm1(slope) / slope) if abs(slope) > 1e-6 else slope / 2
-
-
-def fit_depth(depth_ranks: Sequence[float], volumes_ml: Sequence[float]) -> DepthSlope:
-    """Fit the slopes by maximum a posteriori around the published ones.
-
-    The likelihood of a rank d is exp(k d) / integral of exp(k d'), k = b0 + b1 ln V, because
-    ranks are uniform over a ribbon. The prior is normal around the published slopes with
-    standard deviations 2 and 0.75, so that few masks change little.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """One seed among the ribbon voxels that it could have been.
 
     Args:
-        depth_ranks: Depth rank in [0, 1] of each training lesion.
-        volumes_ml: Its volume in ml.
+        rank: Depth rank of the seed.
+        volume_ml: Volume of the lesion.
+        ranks: Depth ranks of the patient's ribbon voxels, or of a sample of them, shape (m,).
+        site: What the site law gives to each, to any scale, shape (m,).
+    """
+
+    rank: float
+    volume_ml: float
+    ranks: NDArray[np.float32]
+    site: NDArray[np.float64]
+
+    def log_gain(self, slope: DepthSlope) -> float:
+        """Logarithm of how many times likelier the slope makes this seed than the site law alone.
+
+        With k = b0 + b1 ln V it is k d - ln(sum of site exp(k d') / sum of site) over the
+        ribbon: the site's own part of ln P(seed) does not depend on the slope.
+        """
+        k = slope.at(self.volume_ml)
+        tilted = float(self.site @ np.exp(k * (self.ranks - self.rank)))
+        return -math.log(tilted / float(self.site.sum()))
+
+
+def fit_depth(choices: Sequence[Choice]) -> DepthSlope:
+    """Fit the slopes as a conditional logistic (McFadden 1974), maximum a posteriori.
+
+    The likelihood is P(seed = v) = site(v) exp((b0 + b1 ln V) d(v)) / sum over the patient's own
+    ribbon, which is what drawing samples from. The prior is normal around the published slopes
+    with standard deviations 2 and 0.75, so that few lesions change little.
+
+    Args:
+        choices: The seeds of the training lesions.
     """
     start = DepthSlope()
-    if not depth_ranks:
+    if not choices:
         return start
-    ranks = np.asarray(depth_ranks, dtype=float)
-    logs = np.log(np.asarray(volumes_ml, dtype=float))
 
-    def loss(b: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-        slopes = b[0] + b[1] * logs
-        fit = float((slopes * ranks).sum()) - sum(_log_normaliser(float(k)) for k in slopes)
+    def loss(b: NDArray[np.float64]) -> float:
+        slope = DepthSlope(float(b[0]), float(b[1]))
         strain = ((b[0] - start.b0) / _SD[0]) ** 2 + ((b[1] - start.b1) / _SD[1]) ** 2
-        return float(strain / 2) - fit
+        return float(strain / 2) - sum(choice.log_gain(slope) for choice in choices)
 
-    best = optimize.minimize(loss, np.array([start.b0, start.b1]), method="Nelder-Mead")
-    return DepthSlope(float(best.x[0]), float(best.x[1]))
+    best = optimize.minimize(loss, np.array([start.b0, start.b1]), method="Nelder-Mead",
+                             options={"xatol": 1e-3, "fatol": 1e-3})  # fmt: skip
+    return DepthSlope(round(float(best.x[0]), 4), round(float(best.x[1]), 4))

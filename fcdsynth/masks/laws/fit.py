@@ -4,141 +4,142 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import CohortError
-from fcdsynth.core.progress import track
+from fcdsynth.core.progress import map_items
 from fcdsynth.core.subject import Subject
-from fcdsynth.core.tissue import Tissue
-from fcdsynth.core.volume import read_labels, read_mask, read_volume
-from fcdsynth.masks.depth_rank import depth_rank
-from fcdsynth.masks.host import read_mni
-from fcdsynth.masks.laws.depth import fit_depth
+from fcdsynth.masks.laws.depth import Choice, fit_depth
+from fcdsynth.masks.laws.growths import TRIALS, fit_growths
+from fcdsynth.masks.laws.measured import Measured, MeasureJob, measure_patient
+from fcdsynth.masks.laws.number import fit_number
 from fcdsynth.masks.laws.prior import (
     DEFAULT_RIBBON_FLOOR,
     PUBLISHED_SUBTYPES,
     PUBLISHED_TRACK_SHARE,
     LesionPrior,
 )
-from fcdsynth.masks.laws.site import Point, SiteLaw, spread_points
+from fcdsynth.masks.laws.report import FitReport, versions
+from fcdsynth.masks.laws.shapes import fit_shapes
+from fcdsynth.masks.laws.site_fit import SiteFit, fit_site
 from fcdsynth.masks.laws.size import FULL_TRUST_AT, fit_size
+from fcdsynth.measure.shape import DESCRIPTORS
 
 _FEWEST_FOR_FLOOR = 10
 _HIGHEST_FLOOR = 0.5
-
-
-@dataclass(frozen=True)
-class Example:
-    """What one training lesion teaches.
-
-    Args:
-        subject: Subject id.
-        volume_ml: Volume of the mask, ml.
-        rank: Depth rank in [0, 1] at the ribbon voxel nearest to the mask's centroid.
-        ribbon_fraction: Share of the mask labelled cortex.
-        points_mm: Some of its points in MNI, empty when the position is unknown.
-        subtype: Histological subtype, or empty.
-    """
-
-    subject: str
-    volume_ml: float
-    rank: float
-    ribbon_fraction: float
-    points_mm: tuple[Point, ...]
-    subtype: str
-
-
-def measure_example(cohort: Cohort, subject: Subject) -> Example:
-    """Measure one training lesion.
-
-    Raises:
-        CohortError: If a file is absent, the mask is empty or there is no cortex.
-        GeometryError: If the maps lie on different grids.
-    """
-    lesion = read_mask(cohort.path(subject, "lesion"))
-    tissue = read_labels(cohort.path(subject, "tissue"))
-    depth = read_volume(cohort.path(subject, "depth"))
-    for key, volume in (("tissue", tissue), ("depth", depth)):
-        lesion.grid.require_same(volume.grid, f"{subject.id} {key}", "Prepare the subject again.")
-    cortex = tissue.array == Tissue.CORTEX
-    for name, mask in (("lesion", lesion.array), ("cortex", cortex)):
-        if not mask.any():
-            raise CohortError(subject.id, f"no {name} voxel", "a lesion mask and a cortex",
-                              "Prepare the subject again or leave it out.")  # fmt: skip
-    spacing = lesion.grid.spacing_mm
-    ranks = depth_rank(depth.array, cortex, spacing)
-    voxels = np.argwhere(lesion.array)
-    both = lesion.array & cortex
-    ribbon = np.argwhere(both if both.any() else cortex)
-    away = np.linalg.norm((ribbon - voxels.mean(axis=0)) * spacing, axis=1)
-    mni = read_mni(cohort, subject)
-    points: tuple[Point, ...] = ()
-    if mni is not None:
-        points = spread_points(lesion.grid.to_mm(voxels) @ mni[:3, :3].T + mni[:3, 3])
-    return Example(
-        subject.id,
-        float(len(voxels) * lesion.grid.voxel_ml),
-        float(ranks[tuple(ribbon[int(np.argmin(away))])]),
-        float(cortex[lesion.array].mean()),
-        points,
-        subject.subtype,
-    )
+_CORTEX_SHARE = DESCRIPTORS.index("cortex_share")
 
 
 def fit_prior(
     cohort: Cohort,
     patients: Sequence[Subject],
-    fwhm_mm: float = 16.0,
+    fwhm_mm: float | None = None,
     lobe_weight: float | None = None,
+    mirror: float | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    growth_trials: int = TRIALS,
 ) -> LesionPrior:
-    """Fit a prior.
-
-    Counts shrink to the published shares as the size law does: subtype shares are those of the
-    patients plus 20 patients' worth of the published ones, and the lobe prior keeps a weight of
-    20 / (20 + n) in the site law unless one is given.
+    """Fit a prior; what is given of the site law is not chosen by likelihood.
 
     Args:
         cohort: A prepared cohort.
         patients: Its training patients; none gives the published prior.
-        fwhm_mm: Bandwidth of the site law.
-        lobe_weight: Weight of the lobe prior in the site law.
+        fwhm_mm: Bandwidth of the site law in mm.
+        lobe_weight: Share of the lobes in the site law.
+        mirror: Share of a lesion's density that goes to the other side.
+        seed: Seed of everything random.
+        workers: Number of processes.
+        growth_trials: Growths tried at the place of each lesion; 0 leaves growth as it is by
+            default.
 
     Raises:
         CohortError: If a patient's files cannot be used.
+        SettingsError: If a given value is out of range.
     """  # fmt: skip
-    if not patients:
-        return LesionPrior()
-    examples = [measure_example(cohort, s) for s in track(patients, "measuring training lesions")]
-    return prior_from(examples, fwhm_mm, lobe_weight)
+    measured = measure_patients(cohort, patients, seed, workers, growth_trials)
+    return prior_from(measured, fwhm_mm, lobe_weight, mirror, seed, cohort.name)
+
+
+def measure_patients(
+    cohort: Cohort, patients: Sequence[Subject], seed: int = 0, workers: int = 1,
+    growth_trials: int = TRIALS,
+) -> list[Measured]:  # fmt: skip
+    """Read and measure patients, each once; see `measure_patient`."""
+    jobs = [MeasureJob(cohort, patient, seed, growth_trials) for patient in patients]
+    return map_items(measure_patient, jobs, "measuring training lesions", workers)
 
 
 def prior_from(
-    examples: Sequence[Example], fwhm_mm: float = 16.0, lobe_weight: float | None = None
+    patients: Sequence[Measured],
+    fwhm_mm: float | None = None,
+    lobe_weight: float | None = None,
+    mirror: float | None = None,
+    seed: int = 0,
+    cohort: str = "",
 ) -> LesionPrior:
-    """Fit a prior on measured examples; see `fit_prior`."""
-    volumes = [e.volume_ml for e in examples]
-    placed = tuple(e.points_mm for e in examples if e.points_mm)
-    if lobe_weight is None or not placed:
-        lobe_weight = FULL_TRUST_AT / (FULL_TRUST_AT + len(placed))
-    known = Counter(e.subtype for e in examples if e.subtype)
-    names = sorted({*known, *(name for name, _ in PUBLISHED_SUBTYPES)})
-    published = dict(PUBLISHED_SUBTYPES)
-    total = sum(known.values()) + FULL_TRUST_AT
+    """Fit a prior on measured patients; none gives the published prior.
+
+    Counts of subtypes shrink to the published shares by 20 patients' worth of these. The floors
+    of the tests are quantiles of the training lesions: 5 % of the share of cortex (R2), 1 % of
+    the site law at each lesion's seed under the lesions of all other patients (R7).
+    """
+    if not patients:
+        return LesionPrior()
+    lesions = [lesion for patient in patients for lesion in patient.lesions]
+    site = fit_site(patients, fwhm_mm, lobe_weight, mirror)
+    shares = [lesion.shape.descriptors()[_CORTEX_SHARE] for lesion in lesions]
     floor = DEFAULT_RIBBON_FLOOR
-    if len(examples) >= _FEWEST_FOR_FLOOR:
-        floor = min(_HIGHEST_FLOOR, float(np.quantile([e.ribbon_fraction for e in examples], 0.05)))
+    if len(lesions) >= _FEWEST_FOR_FLOOR:
+        floor = min(_HIGHEST_FLOOR, float(np.quantile(shares, 0.05)))
     return LesionPrior(
-        size=fit_size(volumes),
-        site=SiteLaw(placed, fwhm_mm, lobe_weight),
-        depth=fit_depth([e.rank for e in examples], volumes),
-        subtypes=tuple(
-            (name, (known[name] + FULL_TRUST_AT * published.get(name, 0.0)) / total)
-            for name in names
+        size=fit_size([lesion.volume_ml for lesion in lesions], seed),
+        number=fit_number([len({x.outline for x in patient.lesions}) for patient in patients]),
+        site=site.law,
+        depth=fit_depth(_choices(patients, site)),
+        shapes=fit_shapes([lesion.shape for lesion in lesions]),
+        growths=fit_growths(
+            [pair for p in patients for pair in zip(p.lesions, p.trials, strict=bool(p.trials))]
         ),
+        subtypes=_subtypes(patients),
         track_share=PUBLISHED_TRACK_SHARE,
         ribbon_floor=floor,
-        fitted_on=tuple(sorted(e.subject for e in examples)),
+        site_floor=_site_floor(site),
+        fitted_on=tuple(sorted(patient.subject for patient in patients)),
+        report=FitReport(
+            cohort, len(patients), len(lesions),
+            sum(len(p.lesions) for p in patients if p.seeds_mm is not None),
+            seed, versions(), site.curve,
+        ),
+    )  # fmt: skip
+
+
+def _choices(patients: Sequence[Measured], site: SiteFit) -> list[Choice]:
+    """Each seed among its ribbon, under the site law of all other patients where there is one."""
+    return [
+        Choice(
+            lesion.seed_rank, lesion.volume_ml, patient.ribbon.ranks,
+            site.ribbon.get(patient.subject, np.ones(len(patient.ribbon.ranks))),
+        )
+        for patient in patients
+        for lesion in patient.lesions
+    ]  # fmt: skip
+
+
+def _site_floor(site: SiteFit) -> float | None:
+    found = np.concatenate([np.zeros(0), *site.seeds.values()])
+    if len(found) < _FEWEST_FOR_FLOOR:
+        return None
+    floor = float(np.quantile(found, 0.01))
+    return round(float(np.log(floor)), 4) if floor > 0 else None
+
+
+def _subtypes(patients: Sequence[Measured]) -> tuple[tuple[str, float], ...]:
+    known = Counter(p.lesions[0].subtype for p in patients if p.lesions[0].subtype)
+    published = dict(PUBLISHED_SUBTYPES)
+    total = sum(known.values()) + FULL_TRUST_AT
+    return tuple(
+        (name, (known[name] + FULL_TRUST_AT * published.get(name, 0.0)) / total)
+        for name in sorted({*known, *published})
     )

@@ -22,16 +22,17 @@ from fcdsynth.measure.shape import DESCRIPTORS, shape_features
 # What is tried: lowest and highest value, and whether the logarithm is uniform.
 _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "juxtacortical_mm": (1.0, 12.0, True),
-    "white_cost": (0.4, 8.0, True),
-    "roughness": (0.0, 1.0, False),
-    "correlation_mm": (3.0, 12.0, True),
-    "compactness": (0.0, 3.0, False),
-    "elongation": (0.0, 0.9, False),
+    "white_cost": (0.15, 10.0, True),
+    "roughness": (0.0, 1.5, False),
+    "correlation_mm": (2.0, 12.0, True),
+    "compactness": (0.0, 4.0, False),
+    "elongation": (0.0, 1.0, False),
 }
 # How much each descriptor but the volume varies between lesions, roughly: only for ranking.
 _SPREAD = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])
+TRIALS = 60
 _BEST = 4  # trials of a lesion that are kept
-_CLOSER = 0.25  # share of a range within which the second round tries
+_ROUNDS = (1.0, 0.35, 0.15)  # share of a range within which each round tries
 _BANDWIDTH_LN = 0.6
 
 
@@ -123,10 +124,12 @@ def fit_growths(tried: Sequence[tuple[Lesion, Sequence[Trial]]]) -> GrowthLaw:
     return GrowthLaw(tuple(examples), max((len(trials) for _, trials in tried), default=0))
 
 
-def try_growths(host: Host, lesion: Lesion, count: int = 40, seed: int = 0) -> tuple[Trial, ...]:
+def try_growths(
+    host: Host, lesion: Lesion, count: int = TRIALS, seed: int = 0
+) -> tuple[Trial, ...]:
     """Grow masks where a training lesion is, under settings drawn at random.
 
-    The first half is drawn from all that is tried, the second around the best of the first.
+    The first third is drawn from all that is tried, the others ever nearer around the best.
 
     Args:
         host: The patient's anatomy.
@@ -141,10 +144,11 @@ def try_growths(host: Host, lesion: Lesion, count: int = 40, seed: int = 0) -> t
     trials: list[Trial] = []
     for number in range(count):
         point = rng.random(len(_RANGES))
-        if number >= count // 2 and trials:
+        closer = _ROUNDS[number * len(_ROUNDS) // count]
+        if closer < 1 and trials:
             best = sorted(trials, key=lambda t: t.distance)[:_BEST]
             near = _place_of(best[int(rng.integers(len(best)))].growth)
-            point = np.clip(near + _CLOSER * (point - 0.5), 0, 1)
+            point = np.clip(near + closer * (point - 0.5), 0, 1)
         found = _one(host, lesion, _growth_at(point), int(rng.integers(2**31)))
         if found is not None:
             distance = np.sqrt(np.mean(((found - wanted)[1:] / _SPREAD) ** 2))

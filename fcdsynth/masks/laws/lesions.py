@@ -36,6 +36,8 @@ class Lesion:
         right: Whether that voxel is on the right.
         outside: Share of the whole given mask that is neither cortex nor white matter.
         subtype: Histological subtype of the subject, or empty.
+        outline: Which connected piece of the given mask it comes from, 1 for the largest: fluid
+            left out may cut one outline into several lesions.
     """
 
     subject: str
@@ -47,6 +49,7 @@ class Lesion:
     right: bool
     outside: float
     subtype: str
+    outline: int = 1
 
     @property
     def volume_ml(self) -> float:
@@ -89,13 +92,16 @@ def lesions_of(host: Host, mask: NDArray[np.bool_], subtype: str = "") -> tuple[
             "matter", "a mask in cortex and white matter",
             "Look at mask and tissue labels, then mend or leave out the subject.",
         )  # fmt: skip
+    outlines, _ = label_components(mask, host.grid)
     pieces, found = label_components(own, host.grid)
     least = max(_LEAST_SHARE * found[0].size_vox, min(_LEAST_VOX, found[0].size_vox))
     outside = 1 - float(own.sum() / mask.sum())
-    return tuple(
-        _lesion(host, pieces.array == piece.label, number, outside, subtype)
-        for number, piece in enumerate(p for p in found if p.size_vox >= least)
-    )
+    lesions = []
+    for number, piece in enumerate(p for p in found if p.size_vox >= least):
+        inside = pieces.array == piece.label
+        outline = int(outlines.array[inside][0])
+        lesions.append(_lesion(host, inside, (number, outline), outside, subtype))
+    return tuple(lesions)
 
 
 def tissue_of_lesions(tissue: NDArray[Any]) -> NDArray[np.bool_]:
@@ -104,7 +110,7 @@ def tissue_of_lesions(tissue: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _lesion(
-    host: Host, piece: NDArray[np.bool_], number: int, outside: float, subtype: str
+    host: Host, piece: NDArray[np.bool_], numbers: tuple[int, int], outside: float, subtype: str
 ) -> Lesion:
     vox = np.argwhere(piece)
     ribbon = host.ribbon_vox
@@ -114,8 +120,9 @@ def _lesion(
     chosen = int(index[int(np.argmin(away))])
     x, y, z = (int(v) for v in ribbon[chosen])
     return Lesion(
-        host.subject, number, vox, shape_features(piece, host.grid, host.tissue, host.depth_mm),
+        host.subject, numbers[0], vox, shape_features(piece, host.grid, host.tissue, host.depth_mm),
         (x, y, z), float(host.ribbon_rank[chosen]), bool(host.right[x, y, z]), outside, subtype,
+        numbers[1],
     )  # fmt: skip
 
 

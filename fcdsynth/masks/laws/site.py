@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.masks.laws.density import Density
 from fcdsynth.measure.lobes import BONN_LOBES, LOBES, lobe_index
-
-Point = tuple[float, float, float]
-
-POINTS_PER_LESION = 24
-_STEP_MM = 4.0
-_FIRST_MM = np.array([-100.0, -136.0, -84.0])
-_SHAPE = (51, 56, 51)
-_FWHM_PER_SIGMA = 2.355
 
 
 @dataclass(frozen=True)
 class SiteLaw:
-    """Kernel density of training lesions, mixed with a lobe prior.
-
-    Every lesion weighs the same however large it is, since its points share its weight.
+    """Density of training lesions, mixed with shares of the lobes.
 
     Args:
-        lesions: For each training lesion with known MNI position, some of its points (MNI, mm).
-        fwhm_mm: Bandwidth, full width at half maximum of the Gaussian kernel.
-        lobe_weight: Share of the lobe prior in the mixture; 1 when there are no lesions.
-        mirror: Share of each lesion's density that goes to its left-right mirror image.
+        density: Kernel density of the training lesions; None where they are too few.
+        fwhm_mm: Its bandwidth, full width at half maximum of the Gaussian kernel.
+        lobe_weight: Share of the lobes in the mixture; 1 where there is no density.
+        mirror: Share of each lesion's density that went to its left-right mirror image.
         lobes: Weight of each lobe in `LOBES` order.
 
     Raises:
         SettingsError: If a value is out of range.
     """
 
-    lesions: tuple[tuple[Point, ...], ...] = ()
+    density: Density | None = None
     fwhm_mm: float = 16.0
     lobe_weight: float = 1.0
     mirror: float = 0.5
@@ -49,8 +38,9 @@ class SiteLaw:
             "fwhm_mm": not 2 <= self.fwhm_mm <= 60,
             "lobe_weight": not 0 <= self.lobe_weight <= 1,
             "mirror": not 0 <= self.mirror <= 1,
-            "lobes": len(self.lobes) != len(LOBES) or min(self.lobes) < 0 or sum(self.lobes) <= 0,
-        }
+            "lobes": len(self.lobes) != len(LOBES) or not min(self.lobes) >= 0
+            or not 0 < sum(self.lobes) < float("inf"),
+        }  # fmt: skip
         for name, bad in faults.items():
             if bad:
                 raise SettingsError(
@@ -58,23 +48,11 @@ class SiteLaw:
                     "fwhm_mm 2 to 60, lobe_weight and mirror 0 to 1, five lobe weights >= 0",
                     "Mend the site law of the prior.",
                 )  # fmt: skip
-        if not self.lesions and self.lobe_weight < 1:
+        if self.density is None and self.lobe_weight < 1:
             raise SettingsError(
-                "site.lobe_weight", f"{self.lobe_weight} and no lesion positions",
-                "1 where there are no lesions", "Set lobe_weight to 1.",
+                "site.lobe_weight", f"{self.lobe_weight} and no density of lesions",
+                "1 where there is none", "Set lobe_weight to 1.",
             )  # fmt: skip
-
-    @cached_property
-    def _density(self) -> NDArray[np.float32]:
-        counts = np.zeros(_SHAPE)
-        for lesion in self.lesions:
-            points = np.asarray(lesion, dtype=float)
-            for sign, share in ((1.0, 1 - self.mirror), (-1.0, self.mirror)):
-                voxel = np.rint((points * [sign, 1, 1] - _FIRST_MM) / _STEP_MM).astype(int)
-                voxel = np.clip(voxel, 0, np.asarray(_SHAPE) - 1)
-                np.add.at(counts, tuple(voxel.T), share / len(points))
-        sigma = self.fwhm_mm / _FWHM_PER_SIGMA / _STEP_MM
-        return np.asarray(ndimage.gaussian_filter(counts, sigma, truncate=5), dtype=np.float32)
 
     def weights(self, points_mm: ArrayLike) -> NDArray[np.float64]:
         """Probability of each ribbon voxel of one host, summing to 1.
@@ -85,28 +63,38 @@ class SiteLaw:
         points = np.asarray(points_mm, dtype=float)
         lobe = lobe_index(points)
         size = np.bincount(lobe, minlength=len(LOBES))
-        share = np.where(size > 0, self.lobes, 0.0)
-        if share.sum() == 0:
-            share = (size > 0).astype(float)
-        by_lobe = np.asarray((share / share.sum() / np.maximum(size, 1))[lobe])
-        if self.lobe_weight == 1:
-            return by_lobe
-        voxel = (points - _FIRST_MM) / _STEP_MM
-        kernel = ndimage.map_coordinates(self._density, voxel.T, order=1, mode="nearest")
-        kernel = np.clip(kernel.astype(float), 0, None)
-        if kernel.sum() <= 0:
-            return by_lobe
-        mixed = (1 - self.lobe_weight) * kernel / kernel.sum() + self.lobe_weight * by_lobe
-        return np.asarray(mixed)
+        even = lobe_factor(self.lobes, size)[lobe]
+        kernel = None if self.density is None else self.density.at(points)
+        mean = 0.0 if kernel is None else float(kernel.mean())
+        return mixed(kernel, mean, even, self.lobe_weight) / len(points)
 
 
-def spread_points(points_mm: ArrayLike, count: int = POINTS_PER_LESION) -> tuple[Point, ...]:
-    """Pick points evenly from a lesion's voxels (in their array order), rounded to 0.1 mm.
+def lobe_factor(lobes: ArrayLike, voxels_per_lobe: ArrayLike) -> NDArray[np.float64]:
+    """Probability of a voxel of each lobe over that of an even draw from the ribbon, shape (5,).
 
     Args:
-        points_mm: MNI coordinates of all its voxels, shape (n, 3).
-        count: Largest number of points kept.
+        lobes: Weight of each lobe; those that the ribbon lacks do not count.
+        voxels_per_lobe: Number of ribbon voxels in each.
     """
-    points = np.asarray(points_mm, dtype=float)
-    chosen = np.unique(np.linspace(0, len(points) - 1, min(count, len(points))).astype(int))
-    return tuple((float(x), float(y), float(z)) for x, y, z in np.round(points[chosen], 1))
+    size = np.asarray(voxels_per_lobe, dtype=float)
+    share = np.where(size > 0, np.asarray(lobes, dtype=float), 0.0)
+    if share.sum() == 0:
+        share = (size > 0).astype(float)
+    return np.asarray(share / share.sum() * size.sum() / np.maximum(size, 1))
+
+
+def mixed(
+    kernel: NDArray[np.float64] | None, mean: float, even: NDArray[np.float64], lobe_weight: float
+) -> NDArray[np.float64]:
+    """Probability of ribbon voxels over that of an even draw.
+
+    Args:
+        kernel: Density of lesions at them; None where there is none.
+        mean: Its mean over the whole ribbon; where it is 0, no lesion reaches this ribbon and
+            the lobes decide alone.
+        even: `lobe_factor` of each voxel's lobe.
+        lobe_weight: Share of the lobes in the mixture.
+    """
+    if kernel is None or mean <= 0:
+        return even
+    return np.asarray((1 - lobe_weight) * kernel / mean + lobe_weight * even)

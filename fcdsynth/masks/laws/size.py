@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fcdsynth.core.errors import SettingsError
@@ -18,6 +18,27 @@ PUBLISHED_MEDIAN_ML = 2.8
 PUBLISHED_SIGMA_LN = 1.25
 PUBLISHED_BOUNDS_ML = (0.12, 60.0)
 FULL_TRUST_AT = 20
+TAIL = 0.005
+_FEWEST_FOR_TEST = 5
+_SIMULATIONS = 999
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """How well the log-normal with the lesions' own mean and (n - 1) SD of ln V describes them.
+
+    Args:
+        ks: Kolmogorov-Smirnov distance.
+        ks_p: Share of samples simulated from that log-normal, and fitted again, that lie at
+            least as far from theirs (Lilliefors 1967 by Monte Carlo).
+        ad: Anderson-Darling statistic.
+        ad_p: The same for it.
+    """
+
+    ks: float
+    ks_p: float
+    ad: float
+    ad_p: float
 
 
 @dataclass(frozen=True)
@@ -27,10 +48,10 @@ class SizeLaw:
     Args:
         median_ml: exp of the mean of ln V, before truncation.
         sigma_ln: Standard deviation of ln V.
-        lower_ml: Smallest volume drawn.
-        upper_ml: Largest volume drawn.
-        n: Number of masks it was fitted on, 0 for the published law.
-        ks: Kolmogorov-Smirnov distance of those masks to the law, NaN when n is 0.
+        lower_ml: Smallest possible volume.
+        upper_ml: Largest possible volume.
+        n: Number of lesions it was fitted on, 0 for the published law.
+        goodness: How well a log-normal describes those lesions; None when they are too few.
 
     Raises:
         SettingsError: If a value is out of range.
@@ -41,7 +62,7 @@ class SizeLaw:
     lower_ml: float = PUBLISHED_BOUNDS_ML[0]
     upper_ml: float = PUBLISHED_BOUNDS_ML[1]
     n: int = 0
-    ks: float = math.nan
+    goodness: Goodness | None = None
 
     def __post_init__(self) -> None:
         if not (self.median_ml > 0 and self.sigma_ln > 0 and 0 < self.lower_ml < self.upper_ml):
@@ -51,7 +72,7 @@ class SizeLaw:
                 "Mend the size law of the prior.",
             )  # fmt: skip
         low, high = self._mass()
-        if high - low < 1e-6:
+        if not high - low >= 1e-6:
             raise SettingsError(
                 "size", f"bounds {self.lower_ml} to {self.upper_ml} ml that hold none of the law",
                 f"bounds around the median of {self.median_ml} ml", "Widen the bounds.",
@@ -69,20 +90,27 @@ class SizeLaw:
         volume = self.median_ml * np.exp(self.sigma_ln * z)
         return np.asarray(np.clip(volume, self.lower_ml, self.upper_ml))
 
+    @property
+    def bounds_ml(self) -> tuple[float, float]:
+        """The 0.5 and 99.5 % quantiles: what test R5 lets pass, and what is drawn."""
+        low, high = self.quantile(np.array([TAIL, 1 - TAIL]))
+        return float(low), float(high)
+
     def draw(self, rng: np.random.Generator) -> float:
-        """One volume in ml."""
-        return float(self.quantile(rng.random()))
+        """One volume in ml, within `bounds_ml`: what R5 would refuse at every try is not drawn."""
+        return float(self.quantile(TAIL + (1 - 2 * TAIL) * rng.random()))
 
 
-def fit_size(volumes_ml: Sequence[float]) -> SizeLaw:
+def fit_size(volumes_ml: Sequence[float], seed: int = 0) -> SizeLaw:
     """Fit the size law by maximum likelihood, shrunk to the published law when masks are few.
 
     With m and s2 the mean and the (divided by n) variance of ln V, and w = min(1, n / 20), the
     law has mean w m + (1 - w) m0 and variance w s2 + (1 - w) s0^2, where m0 and s0 are the
-    published values. The bounds are the published ones, widened to hold every mask.
+    published values. The bounds are the published ones, widened to hold every lesion.
 
     Args:
-        volumes_ml: Volumes of the training masks, ml.
+        volumes_ml: Volumes of the training lesions, ml.
+        seed: Seed of the simulated p-values.
 
     Raises:
         SettingsError: If a volume is not positive.
@@ -97,12 +125,32 @@ def fit_size(volumes_ml: Sequence[float]) -> SizeLaw:
     weight = min(1.0, volumes.size / FULL_TRUST_AT)
     mean = weight * logs.mean() + (1 - weight) * math.log(PUBLISHED_MEDIAN_ML)
     variance = weight * logs.var() + (1 - weight) * PUBLISHED_SIGMA_LN**2
-    sigma = math.sqrt(max(variance, 0.01))
     return SizeLaw(
         median_ml=math.exp(mean),
-        sigma_ln=sigma,
+        sigma_ln=math.sqrt(max(variance, 0.01)),
         lower_ml=min(PUBLISHED_BOUNDS_ML[0], float(volumes.min())),
         upper_ml=max(PUBLISHED_BOUNDS_ML[1], float(volumes.max())),
         n=int(volumes.size),
-        ks=float(stats.kstest(logs, "norm", args=(mean, sigma)).statistic),
+        goodness=goodness_of(volumes, seed),
     )
+
+
+def goodness_of(volumes_ml: ArrayLike, seed: int = 0) -> Goodness | None:
+    """Test log-normality with the parameters fitted; None below 5 lesions or without spread.
+
+    Args:
+        volumes_ml: Positive volumes, ml.
+        seed: Seed of the 999 simulated samples behind each p-value.
+    """
+    logs = np.log(np.asarray(volumes_ml, dtype=float))
+    if logs.size < _FEWEST_FOR_TEST or np.ptp(logs) < 1e-9:
+        return None
+    ks, ad = (
+        stats.goodness_of_fit(
+            stats.norm, logs, statistic=name, n_mc_samples=_SIMULATIONS,
+            rng=np.random.default_rng(seed),
+        )
+        for name in ("ks", "ad")
+    )  # fmt: skip
+    found = (ks.statistic, ks.pvalue, ad.statistic, ad.pvalue)
+    return Goodness(*(round(float(value), 6) for value in found))

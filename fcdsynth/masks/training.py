@@ -1,0 +1,70 @@
+"""Who may teach and who may be drawn in: training patients, and training controls as hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.errors import CohortError, LeakageError
+from fcdsynth.core.subject import Origin, Split, Subject
+
+
+def training_subjects(table: Cohort) -> list[Subject]:
+    """Subjects of split train, or everyone when no subject has a split; never synthetic ones."""
+    split = any(s.split is not Split.NONE for s in table.subjects)
+    return [
+        s for s in table.subjects
+        if s.origin is not Origin.SYNTHETIC and (s.split is Split.TRAIN or not split)
+    ]  # fmt: skip
+
+
+def training_patients(table: Cohort) -> list[Subject]:
+    """The training subjects that are patients with a lesion mask."""
+    return [s for s in training_subjects(table) if s.is_patient and s.has("lesion")]
+
+
+def training_hosts(table: Cohort, names: Sequence[str] | None = None) -> list[Subject]:
+    """The controls to draw in.
+
+    Args:
+        table: A prepared cohort.
+        names: Their ids; all training controls by default.
+
+    Raises:
+        CohortError: If there is none, or one named is a patient or synthetic.
+        LeakageError: If one named is a validation or test subject.
+    """
+    if names is None:
+        train = training_subjects(table)
+        chosen = [s for s in train if not s.is_patient]
+    else:
+        chosen = train = [table[name] for name in names]
+        refuse_held_out(table, names, "a host")
+    if not chosen:
+        raise CohortError(
+            table.name, f"no control to draw in among {len(train)} training subjects",
+            "at least one real control of split train", "Add controls or mend the splits.",
+        )  # fmt: skip
+    wrong = [s.id for s in chosen if s.is_patient or s.origin is Origin.SYNTHETIC]
+    if wrong:
+        raise CohortError(wrong[0], "a patient or a synthetic subject as host", "a real control",
+                          "Name controls only in --hosts.")  # fmt: skip
+    return chosen
+
+
+def refuse_held_out(table: Cohort, ids: Sequence[str], what: str) -> None:
+    """Refuse subjects that must not be seen in training.
+
+    Args:
+        table: The cohort with its splits.
+        ids: Subject ids; those that the table does not hold say nothing.
+        what: What they would be used as, for the message.
+
+    Raises:
+        LeakageError: If one is a validation or test subject.
+    """
+    held = {s.id: s.split.value for s in table.subjects if s.split in (Split.VAL, Split.TEST)}
+    for subject in ids:
+        if subject in held:
+            raise LeakageError(subject, f"{what} of split {held[subject]}", "split train",
+                               "Use training subjects only.")  # fmt: skip
