@@ -35,7 +35,7 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
     tissue, lesion, right = host.tissue[box], host.lesion[box], host.right[box]
     near, heading = host.cortex_mm[box], host.heading[(slice(None), *box)].astype(np.float32)
     spacing = np.array(host.grid.spacing_mm)
-    stretch = stretch_of(spec)
+    stretch = stretch_of(host, spec)
     metric = np.eye(3) if stretch is None else stretch
     length = {o: float(np.linalg.norm(metric @ (np.array(o) * spacing))) for o in _NEIGHBOURS}
     side = host.right[spec.centre_vox]
@@ -100,7 +100,7 @@ def list_heap_growth(host: Host, spec: LesionSpec) -> list[int]:
     nodes = grow_domain(host, spec.growth.juxtacortical_mm, spec.centre_vox, box)
     nodes[[0, -1]] = nodes[:, [0, -1]] = nodes[:, :, [0, -1]] = False
     _, ny, nz = nodes.shape
-    lengths = step_lengths(host.grid.spacing_mm, stretch_of(spec)).tolist()
+    lengths = step_lengths(host.grid.spacing_mm, stretch_of(host, spec)).tolist()
     jumps = [i * ny * nz + j * nz + k for i, j, k in OFFSETS]
     ways = [(b, jump, mm / 2) for b, (jump, mm) in enumerate(zip(jumps, lengths, strict=True))]
     steps, price, enter = (a.ravel().tolist() for a in (host.steps[box], cost, nodes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,23 +17,63 @@ from fcdsynth.masks.checks import Limits
 from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.host import Host, load_host
 from fcdsynth.masks.job import Law, Task, draw_subject
-from fcdsynth.masks.laws.lesions import lesions_of, mask_of
+from fcdsynth.masks.laws.lesions import lesions_of, load_patient, mask_of
+from fcdsynth.masks.laws.measured import Measured, measured_from
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.placement import place
-from fcdsynth.masks.proof.examples import Example, example_of, read_real
+from fcdsynth.masks.proof.examples import Example, example_of
 from fcdsynth.masks.ways.choice import choose_donor
-from fcdsynth.masks.ways.gather import gallery_of, load_donors
+from fcdsynth.masks.ways.donor import Donor
+from fcdsynth.masks.ways.gather import gallery_of
 from fcdsynth.measure.two_sample import classifier_auroc
 
 WAYS = ("growth", "transplant", "ellipsoid", "warped")
 SETS = 20
+OTHER_SETS = 5  # of each way but growth
 
 
-def law_of(cohort: Cohort, prior: LesionPrior, method: str, seed: int, workers: int) -> Law:
-    """What `fcdsynth draw` would draw by, from the training patients of a cohort."""
-    patients = [s for s in cohort.subjects if s.is_patient and s.split is Split.TRAIN]
-    donors = load_donors(cohort, patients, workers)
-    return Law(seed, prior, method, None, Limits(), 1, donors, gallery_of(donors))
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """What one patient gives to the benchmark, read once.
+
+    Args:
+        measured: What a prior is fitted on or scored on.
+        examples: Every piece of the mask, as compared.
+        donors: The lesions to transplant or not to copy.
+    """
+
+    measured: Measured
+    examples: list[Example]
+    donors: list[Donor]
+
+
+def read_patients(cohort: Cohort, split: Split, trials: int, workers: int) -> list[Patient]:
+    """Read the patients of a split.
+
+    Args:
+        cohort: The cohort.
+        split: The split.
+        trials: Growths tried at each lesion, 0 for none.
+        workers: Number of processes.
+    """
+    chosen = [s for s in cohort.subjects if s.is_patient and s.split is split]
+    return map_items(partial(_read, cohort, trials), chosen, "reading patients", workers)
+
+
+def _read(cohort: Cohort, trials: int, subject: Subject) -> Patient:
+    host, lesions = load_patient(cohort, subject)
+    return Patient(
+        measured_from(host, lesions, 0, trials),
+        [_light(example_of(host, x, subject.id, False, subject.id)) for x in lesions],
+        [Donor.of(host, x) for x in lesions],
+    )
+
+
+def laws_of(prior: LesionPrior, patients: Sequence[Patient], seed: int) -> list[Law]:
+    """What `fcdsynth draw` would draw by, one for each of its ways."""
+    donors = {(d.subject, d.number): d for p in patients for d in p.donors}
+    gallery = gallery_of(donors)
+    return [Law(seed, prior, way, None, Limits(), 1, donors, gallery) for way in WAYS[:3]]
 
 
 def drawn_examples(
@@ -57,7 +97,9 @@ def drawn_examples(
     found = map_items(
         partial(_draw_in, cohort.folder, tuple(laws)), list(dealt.items()), "drawing", workers
     )
-    out: dict[str, list[list[Example]]] = {way: [[] for _ in range(sets)] for way in WAYS}
+    out: dict[str, list[list[Example]]] = {
+        way: [[] for _ in range(sets if way == "growth" else min(sets, OTHER_SETS))] for way in WAYS
+    }
     for way, one, example in (item for part in found for item in part):
         out[way][one].append(example)
     return out
@@ -73,11 +115,15 @@ def _draw_in(
     for law in laws:
         placement = place(host, law.prior)
         for one, number in numbers:
+            if law.method != "growth" and one >= OTHER_SETS:
+                continue
             task = Task(1000 * one + number, "lesion", f"draw-{one}-{number}")
             drawn = draw_subject(placement, law, task)
             found.append((law.method, one, _example(host, drawn.grown[0])))
     law = laws[0]
     for one, number in numbers:
+        if one >= OTHER_SETS:
+            continue
         rng = np.random.default_rng([law.seed, one, number, 5])
         donor = law.donors[choose_donor(law.donors, law.prior.size.draw(rng), rng)]
         vox = warped(host, donor, rng)
@@ -93,12 +139,6 @@ def example_of_mask(host: Host, mask: np.ndarray) -> Example:
     """The largest piece of a drawn mask within cortex and white matter."""
     lesion = lesions_of(host, mask)[0]
     return _light(example_of(host, lesion, host.subject, True, host.subject))
-
-
-def real_examples(cohort: Cohort, split: Split, workers: int) -> list[Example]:
-    """Every piece of the masks of a split's patients."""
-    patients: list[Subject] = [s for s in cohort.subjects if s.is_patient and s.split is split]
-    return [_light(e) for e in read_real(cohort, patients, workers)]
 
 
 def _light(example: Example) -> Example:

@@ -3,8 +3,8 @@
 Full: for each of the worlds 0, 1, 2 (three laws of shape, none of which grows along the cortex)
 35 training patients, 70 held-out patients and 30 controls at 1 mm on label maps of 14 heads,
 masks as simulated annotators outlined them, images left out. A prior is fitted on the 35; 20 sets
-of 70 masks are drawn in the controls by each way and told from the held-out masks by a
-classifier. ``--quick`` uses one world at 3 mm and few of everything.
+of 70 masks are grown in the controls (5 sets by each other way) and told from the held-out masks
+by a classifier. ``--quick`` uses one world at 3 mm and few of everything.
 
 Features: the eight descriptors of `fcdsynth.measure.shape`, |x|, y and z of the centroid in MNI,
 depth rank of the seed; of every piece of a mask within cortex and white matter. Classifier:
@@ -37,9 +37,9 @@ from mask_proof import (
     WAYS,
     auroc,
     drawn_examples,
-    law_of,
+    laws_of,
+    read_patients,
     real_against_real,
-    real_examples,
 )
 from mask_rules import count_broken
 
@@ -49,12 +49,11 @@ from fcdsynth.masks.draw import draw
 from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import load_host
 from fcdsynth.masks.job import Law, Task, draw_subject
-from fcdsynth.masks.laws.fit import fit_prior, measure_patients
+from fcdsynth.masks.laws.fit import prior_from
 from fcdsynth.masks.laws.growths import TRIALS
 from fcdsynth.masks.laws.held_out import held_out_gain
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.placement import draw_spec, draw_wanted, place
-from fcdsynth.masks.training import training_patients
 
 LAWS = {0: "field", 1: "funnel", 2: "rebel"}
 
@@ -91,21 +90,21 @@ def measure_world(
     world: int, cohort: Cohort, size: Size, work: Path, workers: int
 ) -> dict[str, Any]:
     """Fit, draw and compare in one world."""
-    patients = training_patients(cohort)
-    held = [s for s in cohort.subjects if s.is_patient and s.split is Split.TEST]
-    began = time.monotonic()
-    prior = fit_prior(cohort, patients, workers=workers, growth_trials=size.trials)
-    seconds = time.monotonic() - began
+    train = read_patients(cohort, Split.TRAIN, size.trials, workers)
+    held = read_patients(cohort, Split.TEST, 0, workers)
+    prior = prior_from([p.measured for p in train], cohort=cohort.name)
     prior.write(work / f"prior-{world}.json")
-    real = real_examples(cohort, Split.TEST, workers)
-    train = real_examples(cohort, Split.TRAIN, workers)
-    laws = [law_of(cohort, prior, way, 1000 + world, workers) for way in WAYS[:3]]
-    drawn = drawn_examples(cohort, laws, size.per_set, size.sets, workers)
-    gain = held_out_gain(prior, measure_patients(cohort, held, 0, workers, growth_trials=0))
-    rules = count_broken(cohort, laws[0], size.ruled, workers)
-    return {"prior": prior, "real": real, "train": train, "drawn": drawn, "gain": gain,
-            "rules": rules, "fit_seconds": seconds,
-            "anatomies": {s.family for s in cohort.subjects if not s.is_patient}}  # fmt: skip
+    laws = laws_of(prior, train, 1000 + world)
+    return {
+        "prior": prior,
+        "law": laws[0],
+        "train": [e for p in train for e in p.examples],
+        "real": [e for p in held for e in p.examples],
+        "drawn": drawn_examples(cohort, laws, size.per_set, size.sets, workers),
+        "gain": held_out_gain(prior, [p.measured for p in held]),
+        "rules": count_broken(cohort, laws[0], size.ruled, workers),
+        "anatomies": {s.family for s in cohort.subjects if not s.is_patient},
+    }
 
 
 def add_proof(figures: Figures, found: dict[int, dict[str, Any]]) -> None:
@@ -236,10 +235,7 @@ def main() -> None:
         add_site(figures, found)
         first = size.worlds[0]
         prior: LesionPrior = found[first]["prior"]
-        law = law_of(cohorts[first], prior, "growth", 5, options.workers)
-        add_speed(figures, cohorts[first], prior, law, size)
-        seconds = [one["fit_seconds"] for one in found.values()]
-        figures.add_values("fit_seconds", seconds)
+        add_speed(figures, cohorts[first], prior, found[first]["law"], size)
         add_same_bytes(figures, cohorts[first], work / f"prior-{first}.json", Path(scratch))
     finish(figures, options.out)
 

@@ -66,6 +66,7 @@ class Candidate:
         limits: Thresholds.
         bounds_ml: Volumes between which it must lie, to a voxel.
         gallery: Training masks that it must not copy; None where there are none.
+        targeted: Whether its lobe and side were asked for: the site law has no say then.
     """
 
     placement: Placement
@@ -74,6 +75,7 @@ class Candidate:
     limits: Limits
     bounds_ml: tuple[float, float]
     gallery: Gallery | None = None
+    targeted: bool = False
 
     @property
     def host(self) -> Host:
@@ -134,11 +136,10 @@ def _shape(c: Candidate) -> bool:
 
 def _site(c: Candidate) -> bool:
     floor = c.prior.site_floor
-    if floor is None:
+    if floor is None or c.targeted:
         return True
-    ribbon = c.host.ribbon_vox
-    away = np.linalg.norm((ribbon - c.grown.vox.mean(axis=0)) * c.host.grid.spacing_mm, axis=1)
-    density = c.placement.site[int(np.argmin(away))] * len(ribbon)
+    nearest = c.placement.nearest(c.grown.vox.mean(axis=0))
+    density = c.placement.site[nearest] * len(c.host.ribbon_vox)
     return bool(density > 0 and math.log(density) >= floor)
 
 

@@ -168,7 +168,9 @@ def draw_subject(placement: Placement, law: Law, task: Task) -> Drawn:
             size = law.prior.size
         elif task.target is not None:
             allowed = seeds_in(placement.host, task.target)
-        spec, grown, faults = _draw_one(placement, law, rng, wanted, allowed, size)
+        spec, grown, faults = _draw_one(
+            placement, law, rng, wanted, allowed, size, task.target is not None and not place_number
+        )
         specs.append(spec)
         made.append(grown)
         refused.update(faults)
@@ -177,7 +179,7 @@ def draw_subject(placement: Placement, law: Law, task: Task) -> Drawn:
 
 def _draw_one(
     placement: Placement, law: Law, rng: np.random.Generator, wanted: Wanted,
-    allowed: NDArray[np.bool_] | None, size: SizeLaw,
+    allowed: NDArray[np.bool_] | None, size: SizeLaw, targeted: bool,
 ) -> tuple[LesionSpec, Grown, Counter[str]]:  # fmt: skip
     host, limits, refused = placement.host, law.limits, Counter[str]()
     for _ in range(limits.tries):
@@ -188,7 +190,7 @@ def _draw_one(
         except NoRoom:
             refused[NO_ROOM] += 1
             continue
-        candidate = Candidate(placement, spec, grown, limits, size.bounds_ml, law.gallery)
+        candidate = Candidate(placement, spec, grown, limits, size.bounds_ml, law.gallery, targeted)
         fault = first_failure(candidate)
         if fault is None:
             return spec, grown, refused

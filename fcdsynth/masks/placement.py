@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.prior import LesionPrior
@@ -43,6 +45,14 @@ class Placement:
             if weights.sum() == 0:  # where the site law is blind it leaves the choice even
                 weights = allowed.astype(float)
         return np.asarray(weights / weights.sum())
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(self.host.ribbon_vox * np.asarray(self.host.grid.spacing_mm))
+
+    def nearest(self, point_vox: NDArray[np.float64]) -> int:
+        """Number of the ribbon voxel nearest to a point, given in voxels, shape (3,)."""
+        return int(self._tree.query(point_vox * np.asarray(self.host.grid.spacing_mm))[1])
 
     def beside(self, vox: NDArray[np.int64], apart_mm: float) -> Placement:
         """The placement of a next lesion, which keeps away from one at some voxels (n, 3)."""

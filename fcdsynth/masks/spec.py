@@ -24,8 +24,8 @@ class Growth:
         roughness: s in cost = c exp(s g + k (r / R)^2), g a Gaussian field of unit variance.
         correlation_mm: Correlation length of g.
         compactness: k, how much the front keeps to a ball around its seed.
-        elongation: Standard deviation of the logarithms by which space is stretched along three
-            random axes.
+        along: Logarithm of how much farther than on average the front comes along the fold.
+        inward: The same towards the white matter; across the fold it is minus their sum.
 
     Raises:
         SettingsError: If a value is out of range.
@@ -36,12 +36,13 @@ class Growth:
     roughness: float = 0.4
     correlation_mm: float = 8.0
     compactness: float = 0.0
-    elongation: float = 0.0
+    along: float = 0.0
+    inward: float = 0.0
 
     def __post_init__(self) -> None:
         bounds = {"juxtacortical_mm": (0, 20), "white_cost": (0.1, 20), "roughness": (0, 2),
                   "correlation_mm": (1, 100), "compactness": (0, 10),
-                  "elongation": (0, 1)}  # fmt: skip
+                  "along": (-2, 2), "inward": (-2, 2)}  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value <= high:

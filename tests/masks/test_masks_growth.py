@@ -81,9 +81,9 @@ def test_invariants_on_a_folded_head(folded, pick, size, seed):
     assert again.soft.tobytes() == grown.soft.tobytes()
 
 
-@pytest.mark.parametrize(("compactness", "elongation"), [(0, 0), (2, 0), (1, 0.5)])
-def test_the_front_is_that_of_a_plain_heap(folded, compactness, elongation):
-    growth = Growth(compactness=compactness, elongation=elongation)
+@pytest.mark.parametrize(("compactness", "along"), [(0, 0), (2, 0), (1, 0.6)])
+def test_the_front_is_that_of_a_plain_heap(folded, compactness, along):
+    growth = Growth(compactness=compactness, along=along, inward=-along / 2)
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 4])
     spec = spec_at(folded, voxel, 250, 11, growth=growth)
     assert set(map(tuple, grow(folded, spec).vox.tolist())) == set(heap_growth(folded, spec))
@@ -211,6 +211,7 @@ def test_every_rejection_test_can_refuse(candidate):
     near = replace(far, mean=tuple(away - 10))
     assert TESTS["R6_shape"](under(shapes=near))
     assert TESTS["R7_site"](under(site_floor=-20.0))
+    assert TESTS["R7_site"](replace(under(site_floor=5.0), targeted=True))
     assert not TESTS["R5_volume"](replace(candidate, bounds_ml=(0.1, 2.39)))  # 300 x 0.008 ml
     assert TESTS["R8_novelty"](replace(candidate, gallery=None))
 

@@ -46,17 +46,17 @@ def test_the_best_trials_have_the_lesion_s_share_of_cortex(folded):
     shares = []
     for growth in (shallow, deep):
         lesion = lesion_grown_with(folded, growth)
-        best = sorted(try_growths(folded, lesion, 24), key=lambda t: t.distance)[:4]
+        best = sorted(try_growths(folded, lesion, 60), key=lambda t: t.distance)[:2]
         found = np.mean([trial.descriptors[column] for trial in best])
-        assert found == pytest.approx(lesion.shape.descriptors()[column], abs=0.1)
+        assert found == pytest.approx(lesion.shape.descriptors()[column], abs=0.12)
         shares.append(found)
     assert shares[0] > shares[1] + 0.2
 
 
-def test_the_second_round_tries_nearer(folded):
+def test_more_trials_come_nearer(folded):
     lesion = lesion_grown_with(folded, Growth(compactness=2, white_cost=1))
-    distances = [trial.distance for trial in try_growths(folded, lesion, 40)]
-    assert np.median(distances[20:]) < np.median(distances[:20])
+    best = [min(t.distance for t in try_growths(folded, lesion, n)) for n in (4, 60)]
+    assert best[1] < best[0] / 1.5
 
 
 def test_distance_is_that_of_the_descriptors(folded):

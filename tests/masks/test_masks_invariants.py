@@ -132,7 +132,8 @@ growths = st.builds(
     roughness=st.floats(0, 1.2),
     correlation_mm=st.floats(2, 20),
     compactness=st.sampled_from((0.0, 1.0, 4.0)),
-    elongation=st.sampled_from((0.0, 0.4)),
+    along=st.sampled_from((0.0, 0.6)),
+    inward=st.sampled_from((0.0, -0.4)),
 )
 
 

@@ -41,7 +41,7 @@ def folded():
 @pytest.fixture(scope="module")
 def donor(folded):
     """A long rough lesion grown in the same head."""
-    growth = Growth(roughness=1.0, elongation=0.6, juxtacortical_mm=8)
+    growth = Growth(roughness=1.0, along=0.6, juxtacortical_mm=8)
     grown = grow(folded, spec_at(folded, _ribbon(folded, 0.3), 500, 4, growth=growth))
     return Donor.of(folded, lesions_of(folded, grown.mask_on(folded.grid))[0])
 
@@ -137,7 +137,8 @@ def test_transplant_keeps_more_of_the_donor_than_growth(folded, donor):
         laid &= grow_domain(folded, spec.growth.juxtacortical_mm, spec.centre_vox, whole)
         kept.append(_dice(laid, transplant(folded, spec, donor).mask_on(folded.grid)))
         plain.append(_dice(laid, grow(folded, spec).mask_on(folded.grid)))
-    assert np.mean(kept) > np.mean(plain) + 0.1
+    assert all(k > p for k, p in zip(kept, plain, strict=True))
+    assert np.mean(kept) > np.mean(plain) + 0.05
     assert (np.array(kept) > plain).all()
 
 

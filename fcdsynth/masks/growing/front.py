@@ -138,13 +138,26 @@ def _times_at(
     return found
 
 
-def squared_mm(box: Box, centre: Voxel, spacing: ArrayLike) -> NDArray[np.float32]:
-    """Squared distance of a box's voxels from a voxel, shape of the box, mm^2."""
-    parts = [
-        ((np.arange(s.start, s.stop) - c) * mm).astype(np.float32) ** 2
+def squared_mm(
+    box: Box, centre: Voxel, spacing: ArrayLike, stretch: ArrayLike | None = None
+) -> NDArray[np.float32]:
+    """Squared distance of a box's voxels from a voxel, shape of the box, mm^2.
+
+    Args:
+        box: The box.
+        centre: The voxel.
+        spacing: Voxel size along each axis, mm.
+        stretch: Matrix (3, 3) applied to the differences in mm first.
+    """
+    x, y, z = (
+        ((np.arange(s.start, s.stop) - c) * mm).astype(np.float32)
         for s, c, mm in zip(box, centre, np.asarray(spacing), strict=True)
-    ]
-    return np.asarray(parts[0][:, None, None] + parts[1][:, None] + parts[2])
+    )
+    x, y = x[:, None, None], y[:, None]
+    if stretch is None:
+        return np.asarray(x**2 + y**2 + z**2)
+    rows = np.asarray(stretch, dtype=np.float32)
+    return np.asarray(sum((a * x + b * y + c * z) ** 2 for a, b, c in rows))
 
 
 def _box_around(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.frame import frame_at
 from fcdsynth.masks.growing.field import gaussian_field
 from fcdsynth.masks.growing.front import Box, Cost, advance, squared_mm
 from fcdsynth.masks.growing.grown import Grown, soft_of
@@ -25,8 +25,9 @@ def grow(host: Host, spec: LesionSpec) -> Grown:
     c exp(s g + k (r / R)^2): c is 1 in cortex and ``white_cost`` in white matter, g a smooth
     Gaussian field of unit variance and s its ``roughness``; r is the straight distance from the
     seed, R the radius of the ball that holds twice the volume, k the ``compactness``. Lengths
-    are measured after a random stretch of space (``elongation``). The first voxels by arrival
-    are the mask; see `fcdsynth.masks.growing.front.advance` for where the front may go.
+    are measured after a stretch in the frame of the cortex at the seed (``along``, ``inward``).
+    The first voxels by arrival are the mask; see `fcdsynth.masks.growing.front.advance` for where
+    the front may go.
 
     Args:
         host: The anatomy.
@@ -39,7 +40,7 @@ def grow(host: Host, spec: LesionSpec) -> Grown:
     need = spec.size_vox - (0 if track is None else len(track.vox))
     front = advance(
         host, spec.centre_vox, need, cost_of(host, spec), spec.growth.juxtacortical_mm,
-        stretch_of(spec), None if track is None else track.vox,
+        stretch_of(host, spec), None if track is None else track.vox,
     )  # fmt: skip
     soft = soft_of(front.time)
     if track is None:
@@ -57,6 +58,7 @@ def grow(host: Host, spec: LesionSpec) -> Grown:
 def cost_of(host: Host, spec: LesionSpec) -> Cost:
     """The cost per mm of a spec's front, see `grow`."""
     growth, spacing = spec.growth, host.grid.spacing_mm
+    stretch = stretch_of(host, spec)
     radius2 = (3 * spec.volume_ml * 1000 / _FILL / (4 * np.pi)) ** (2 / 3)
 
     def cost(box: Box) -> NDArray[np.float32]:
@@ -68,7 +70,7 @@ def cost_of(host: Host, spec: LesionSpec) -> Cost:
             spec.seed, (x, y, z), shape, spacing, growth.correlation_mm
         )
         if growth.compactness:
-            away = squared_mm(box, spec.centre_vox, spacing)
+            away = squared_mm(box, spec.centre_vox, spacing, stretch)
             relief = relief + np.float32(growth.compactness / radius2) * away
         white = host.tissue[box] == Tissue.WHITE_MATTER
         tissue = np.where(white, np.float32(growth.white_cost), np.float32(1))
@@ -77,11 +79,15 @@ def cost_of(host: Host, spec: LesionSpec) -> Cost:
     return cost
 
 
-def stretch_of(spec: LesionSpec) -> NDArray[np.float64] | None:
-    """Matrix (3, 3) of the front's preferred directions, of determinant 1; None without any."""
-    if not spec.growth.elongation:
+def stretch_of(host: Host, spec: LesionSpec) -> NDArray[np.float64] | None:
+    """Matrix (3, 3) for steps in mm along the array axes, of determinant 1; None without stretch.
+
+    It shortens what leads along the fold, inward or across it, as the settings say, in the frame
+    of the cortex at the seed.
+    """
+    along, inward = spec.growth.along, spec.growth.inward
+    if not (along or inward):
         return None
-    rng = np.random.default_rng([spec.seed, 3])
-    logs = rng.normal(0, spec.growth.elongation, 3)
-    turn = Rotation.random(rng=rng).as_matrix()
-    return np.asarray(turn @ np.diag(np.exp(logs - logs.mean())) @ turn.T)
+    directions = host.grid.matrix[:3, :3] / np.asarray(host.grid.spacing_mm)
+    frame = frame_at(host, spec.centre_vox)
+    return np.asarray(np.diag(np.exp([-inward, -along, inward + along])) @ frame.T @ directions)

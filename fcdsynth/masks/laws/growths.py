@@ -26,13 +26,15 @@ _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "roughness": (0.0, 1.5, False),
     "correlation_mm": (2.0, 12.0, True),
     "compactness": (0.0, 4.0, False),
-    "elongation": (0.0, 1.0, False),
+    "along": (-0.4, 1.2, False),
+    "inward": (-0.9, 0.6, False),
 }
 # How much each descriptor but the volume varies between lesions, roughly: only for ranking.
 _SPREAD = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])
 TRIALS = 60
 _BEST = 4  # trials of a lesion that are kept
-_ROUNDS = (1.0, 0.35, 0.15)  # share of a range within which each round tries
+_ROUNDS = (1.0, 0.4, 0.2)  # share of a range within which each round tries
+_REPEATS = 2  # how often the best are grown again
 _BANDWIDTH_LN = 0.6
 
 
@@ -42,8 +44,10 @@ class Trial:
 
     Args:
         growth: Its settings.
-        descriptors: What came out, in the order of `DESCRIPTORS`, shape (8,).
-        distance: Root mean square difference from the lesion's, in typical spreads.
+        descriptors: What came out, in the order of `DESCRIPTORS`, mean over its growths,
+            shape (8,).
+        distance: Root mean square difference from the lesion's, in typical spreads, mean over
+            its growths.
     """
 
     growth: Growth
@@ -129,31 +133,54 @@ def try_growths(
 ) -> tuple[Trial, ...]:
     """Grow masks where a training lesion is, under settings drawn at random.
 
-    The first third is drawn from all that is tried, the others ever nearer around the best.
+    The first rounds draw from all that is tried, the next ever nearer around the best. Growth is
+    random, so the best of one growth each are the lucky ones: the last fifth of the growths
+    repeats the best, and their trials become means.
 
     Args:
         host: The patient's anatomy.
         lesion: The lesion.
         count: Number of growths.
         seed: Seed of everything random.
+
+    Raises:
+        SettingsError: If there are fewer than 2.
     """
     if count < 2:
         raise SettingsError("growths", f"{count} trials", "at least 2", "Change the setting.")
     rng = np.random.default_rng([seed, zlib.crc32(lesion.subject.encode()), lesion.number])
     wanted = lesion.shape.descriptors()
+    repeats = count // 5
     trials: list[Trial] = []
-    for number in range(count):
+    for number in range(count - repeats):
         point = rng.random(len(_RANGES))
-        closer = _ROUNDS[number * len(_ROUNDS) // count]
+        closer = _ROUNDS[number * len(_ROUNDS) // (count - repeats)]
         if closer < 1 and trials:
             best = sorted(trials, key=lambda t: t.distance)[:_BEST]
             near = _place_of(best[int(rng.integers(len(best)))].growth)
             point = np.clip(near + closer * (point - 0.5), 0, 1)
-        found = _one(host, lesion, _growth_at(point), int(rng.integers(2**31)))
+        growth = _growth_at(point)
+        found = _one(host, lesion, growth, int(rng.integers(2**31)))
         if found is not None:
-            distance = np.sqrt(np.mean(((found - wanted)[1:] / _SPREAD) ** 2))
-            trials.append(Trial(_growth_at(point), tuple(found.tolist()), float(distance)))
+            trials.append(_trial(growth, [found], wanted))
+    trials.sort(key=lambda t: t.distance)
+    again = trials[: max(_BEST, repeats // _REPEATS)]
+    for number in range(len(again) if repeats else 0):
+        growths = (repeats + len(again) - 1 - number) // len(again)
+        more = [_one(host, lesion, again[number].growth, int(rng.integers(2**31)))
+                for _ in range(growths)]  # fmt: skip
+        found_again = [d for d in more if d is not None]
+        first = np.array(again[number].descriptors)
+        trials[number] = _trial(again[number].growth, [first, *found_again], wanted)
     return tuple(trials)
+
+
+def _trial(
+    growth: Growth, found: Sequence[NDArray[np.float64]], wanted: NDArray[np.float64]
+) -> Trial:
+    away = [np.sqrt(np.mean(((one - wanted)[1:] / _SPREAD) ** 2)) for one in found]
+    mean = np.mean(found, axis=0)
+    return Trial(growth, tuple(float(v) for v in mean), float(np.mean(away)))
 
 
 def _one(host: Host, lesion: Lesion, growth: Growth, seed: int) -> NDArray[np.float64] | None:

@@ -10,14 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.grid import Grid
-from fcdsynth.masks.growing.front import Box, squared_mm
+from fcdsynth.masks.frame import frame_at
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.lesions import Lesion
-from fcdsynth.measure.geodesic import Voxel
 
 MARGIN_MM = 8.0  # how far around the lesion its distance is known
-_NORMAL_MM, _FOLD_MM = 4.0, 8.0  # neighbourhoods of a seed from which its frame is read
-_PARALLEL = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,52 +79,3 @@ class Donor:
         outside = ndimage.distance_transform_edt(~self.mask, sampling=spacing) - half
         inside = ndimage.distance_transform_edt(self.mask, sampling=spacing) - half
         return np.asarray(np.where(self.mask, -inside, outside), dtype=np.float32)
-
-
-def frame_at(host: Host, voxel: Voxel) -> NDArray[np.float64]:
-    """Right-handed frame of the cortex at a voxel, in the host's world.
-
-    The first column points inward, to the white matter: the mean heading of the cortex within
-    4 mm that does not face the other way. The second follows the fold: the headings of a
-    straight sulcus or gyrus lie in the plane across it, so the fold runs along the eigenvector
-    of least eigenvalue of sum h h^T over the cortex within 8 mm. Its sign has no meaning. The
-    third is across.
-
-    Args:
-        host: The anatomy.
-        voxel: A voxel of the cortex.
-
-    Returns:
-        Unit vectors as columns, shape (3, 3), RAS+.
-    """
-    spacing = np.asarray(host.grid.spacing_mm)
-    box = _box_around(voxel, np.ceil(_FOLD_MM / spacing).astype(int), host.grid.shape)
-    squared = squared_mm(box, voxel, spacing)
-    headings = host.heading[(slice(None), *box)].astype(float)
-    near = (squared <= _FOLD_MM**2) & (headings != 0).any(axis=0)
-    vectors, away = headings[:, near].T, squared[near]
-    own = host.heading[(slice(None), *voxel)].astype(float)
-    same = (away <= _NORMAL_MM**2) & (vectors @ own > 0)
-    inward = vectors[same].sum(axis=0)
-    inward /= np.linalg.norm(inward)
-    along = _across(np.linalg.eigh(vectors.T @ vectors)[1][:, 0], inward)
-    directions = host.grid.matrix[:3, :3] / spacing
-    first, second = directions @ inward, directions @ along
-    return np.stack([first, second, np.cross(first, second)], axis=1)
-
-
-def _across(axis: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of an axis across a normal, of length 1; any such vector where nothing is left."""
-    part = axis - normal * (axis @ normal)
-    if np.linalg.norm(part) < _PARALLEL:
-        other = np.eye(3)[int(np.argmin(np.abs(normal)))]
-        part = other - normal * (other @ normal)
-    return np.asarray(part / np.linalg.norm(part))
-
-
-def _box_around(voxel: Voxel, reach: NDArray[np.int64], shape: tuple[int, int, int]) -> Box:
-    x, y, z = (
-        slice(max(0, c - int(r)), min(n, c + int(r) + 1))
-        for c, r, n in zip(voxel, reach, shape, strict=True)
-    )
-    return x, y, z

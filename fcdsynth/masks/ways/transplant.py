@@ -8,11 +8,12 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.masks.frame import frame_at
 from fcdsynth.masks.growing.front import Box, Cost, advance
 from fcdsynth.masks.growing.grown import Grown, soft_of
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
-from fcdsynth.masks.ways.donor import Donor, frame_at
+from fcdsynth.masks.ways.donor import Donor
 
 _STEEPNESS = 1.5  # k in cost = c exp(k d), per mm
 _NEAREST_MM, _FARTHEST_MM = -2.0, 8.0  # distances beyond which the cost changes no more
