@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.growing.front import grow_domain
+from fcdsynth.masks.growing.front import Box, box_around, grow_domain
 from fcdsynth.masks.growing.growth import cost_of, stretch_of
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
@@ -23,13 +23,18 @@ from fcdsynth.measure.geodesic import OFFSETS, step_lengths
 _NEIGHBOURS = [o for o in product((-1, 0, 1), repeat=3) if any(o)]
 
 
+def _box_of(host: Host, spec: LesionSpec) -> Box:
+    """A box that a front of the spec's volume does not leave."""
+    radius_mm = (3 * spec.volume_ml * 1000 / 0.4 / (4 * math.pi)) ** (1 / 3)
+    reach_mm = math.ceil(2.5 * radius_mm) + 4
+    return box_around(
+        spec.centre_vox, np.ceil(reach_mm / np.asarray(host.grid.spacing_mm)), host.grid.shape
+    )
+
+
 def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
     """Voxels of a spec's mask (without a track) in order of arrival."""
-    reach = math.ceil(2.5 * (3 * spec.volume_ml * 1000 / 0.4 / (4 * math.pi)) ** (1 / 3)) + 4
-    box = tuple(
-        slice(max(0, c - math.ceil(reach / mm)), min(n, c + math.ceil(reach / mm) + 1))
-        for c, n, mm in zip(spec.centre_vox, host.grid.shape, host.grid.spacing_mm, strict=True)
-    )
+    box = _box_of(host, spec)
     first = tuple(s.start for s in box)
     cost = cost_of(host, spec)(box)
     tissue, lesion, right = host.tissue[box], host.lesion[box], host.right[box]
@@ -90,12 +95,7 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
 
 def list_heap_growth(host: Host, spec: LesionSpec) -> list[int]:
     """The same as flat indices into a box, with the host's step map and flat lists."""
-    reach = math.ceil(2.5 * (3 * spec.volume_ml * 1000 / 0.4 / (4 * math.pi)) ** (1 / 3)) + 4
-    sides = [
-        slice(max(0, c - math.ceil(reach / mm)), min(n, c + math.ceil(reach / mm) + 1))
-        for c, n, mm in zip(spec.centre_vox, host.grid.shape, host.grid.spacing_mm, strict=True)
-    ]
-    box = (sides[0], sides[1], sides[2])
+    box = _box_of(host, spec)
     cost = cost_of(host, spec)(box)
     nodes = grow_domain(host, spec.growth.juxtacortical_mm, spec.centre_vox, box)
     nodes[[0, -1]] = nodes[:, [0, -1]] = nodes[:, :, [0, -1]] = False

@@ -17,8 +17,8 @@ from fcdsynth.masks.proof.comparison import compare
 from fcdsynth.masks.proof.examples import Example, read_drawn, read_real, regrouped
 from fcdsynth.masks.proof.report import write_report
 from fcdsynth.masks.proof.wording import status_words
+from fcdsynth.masks.training import anatomy_files, training_subjects
 
-_READ = ("tissue", "brain", "depth", "transforms")
 _MNI_MM = (100.0, 135.0, 110.0)  # no centroid of a lesion lies farther out along x, y, z
 _SAME_MM = 0.5
 _SAME_VOXEL = 1.05
@@ -71,9 +71,10 @@ def check(
     _require_one_template(tables, rows)
     seen = _seen(tables)
     patients = [p for chosen in sets.values() for p in chosen]
-    read = [tables[d].path(s, k) for d, side, own in ((True, rows, "region"),
-                                                      (False, patients, "lesion"))
-            for s in side for k in (*_READ, own) if s.has(k)]  # fmt: skip
+    read = [
+        *anatomy_files(tables[True], rows, "region"),
+        *anatomy_files(tables[False], patients, "lesion"),
+    ]
     settings = {"held_out": held_out, "repeats": repeats, "permutations": permutations}
     inputs = [t.folder / TABLE for t in tables.values()] + sorted(set(read))
     run = Run(out, "draw check", {"drawn": drawn, "cohort": cohort, **settings}, inputs, seed)
@@ -110,11 +111,13 @@ def _drawn_rows(table: Cohort) -> list[Subject]:
 
 
 def _real_sets(table: Cohort, held_out: bool) -> dict[str, list[Subject]]:
-    split = any(s.split is not Split.NONE for s in table.subjects)
-    patients = [s for s in table.subjects if s.is_patient and s.origin is not Origin.SYNTHETIC]
-    sets = {"training": [s for s in patients if not split or s.split is Split.TRAIN]}
+    sets = {"training": [s for s in training_subjects(table) if s.is_patient]}
     if held_out:
-        sets["held-out"] = [s for s in patients if s.split in (Split.VAL, Split.TEST)]
+        sets["held-out"] = [
+            s for s in table.subjects
+            if s.is_patient and s.origin is not Origin.SYNTHETIC
+            and s.split in (Split.VAL, Split.TEST)
+        ]  # fmt: skip
     for name, chosen in sets.items():
         if not chosen:
             raise CohortError(

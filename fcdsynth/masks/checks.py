@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, SettingsError
-from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.growing.grown import Grown
+from fcdsynth.masks.growing.grown import Grown, shape_in
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.novelty import Gallery
 from fcdsynth.masks.placement import Placement
 from fcdsynth.masks.spec import LesionSpec
-from fcdsynth.measure.shape import shape_features
 
 NO_ROOM = "R5_volume"
 
@@ -125,13 +123,8 @@ def _volume(c: Candidate) -> bool:
 def _shape(c: Candidate) -> bool:
     if c.prior.shapes is None:
         return True
-    box = c.grown.box
-    inside = c.grown.in_box
-    shape = shape_features(
-        inside, Grid.of(inside.shape, c.host.grid.matrix), c.host.tissue[box],
-        c.host.depth_mm[box],
-    )  # fmt: skip
-    return bool(c.prior.shapes.distance2(shape.descriptors()) <= c.prior.shapes.limit)
+    descriptors = shape_in(c.host, c.grown).descriptors()
+    return bool(c.prior.shapes.distance2(descriptors) <= c.prior.shapes.limit)
 
 
 def _site(c: Candidate) -> bool:

@@ -26,11 +26,8 @@ from fcdsynth.masks.covering.expected import (
 from fcdsynth.masks.covering.files import TEXT, write_survey
 from fcdsynth.masks.covering.survey import Survey, judged
 from fcdsynth.masks.laws.lesions import load_patient
-from fcdsynth.masks.laws.prior import LesionPrior
-from fcdsynth.masks.training import refuse_held_out, training_subjects
-
-PUBLISHED = "published"
-_READ = ("tissue", "brain", "depth", "lesion", "transforms")
+from fcdsynth.masks.laws.prior import PUBLISHED, LesionPrior, named_prior
+from fcdsynth.masks.training import anatomy_files, refuse_held_out, training_subjects
 
 
 def coverage(
@@ -71,10 +68,9 @@ def coverage(
     table = Cohort.read(cohort)
     people = training_subjects(table)
     chosen, maskless = _patients(table, people, patients, seed)
-    read = [table.path(s, key) for s in chosen for key in _READ if s.has(key)]
-    law = LesionPrior()
+    read = anatomy_files(table, chosen, "lesion")
+    law = named_prior(prior or PUBLISHED)
     if prior not in (None, PUBLISHED):
-        law = LesionPrior.read(Path(prior))
         refuse_held_out(table, law.fitted_on, "a patient behind the prior")
         read.append(Path(prior))
     settings = {"cohort": cohort, "prior": prior, "at_least": at_least, "patients": patients}

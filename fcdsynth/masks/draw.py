@@ -22,16 +22,19 @@ from fcdsynth.masks.host import load_host
 from fcdsynth.masks.job import Job, Law, Task, work
 from fcdsynth.masks.laws.fit import fit_prior
 from fcdsynth.masks.laws.growths import TRIALS
-from fcdsynth.masks.laws.prior import LesionPrior
+from fcdsynth.masks.laws.prior import PUBLISHED, LesionPrior, named_prior
 from fcdsynth.masks.make import make_all
 from fcdsynth.masks.spec import Growth, LesionSpec, read_specs
 from fcdsynth.masks.targets import Target, check_targets, hosts_for, read_targets
-from fcdsynth.masks.training import refuse_held_out, training_hosts, training_patients
+from fcdsynth.masks.training import (
+    anatomy_files,
+    refuse_held_out,
+    training_hosts,
+    training_patients,
+)
 from fcdsynth.masks.ways.gather import gallery_of, load_donors
 
-PUBLISHED = "published"
 _FROM_HOST = ("t1w", "flair", "brain", "tissue", "depth", "transforms")
-_READ = ("tissue", "brain", "depth", "transforms")
 
 
 def draw(
@@ -109,8 +112,7 @@ def draw(
     if per_subject is not None and per_subject < 1:
         raise SettingsError("per_subject", str(per_subject), "at least 1, or null",
                             "Change the setting.")  # fmt: skip
-    read = [table.path(s, key) for s in chosen for key in _READ if s.has(key)]
-    read += [table.path(s, "lesion") for s in patients]
+    read = [*anatomy_files(table, chosen), *anatomy_files(table, patients, "lesion")]
     read += [Path(f) for f in (prior, target) if f is not None and f != PUBLISHED]
     settings = {
         "cohort": cohort, "lesions": n_lesions, "controls": n_controls, "method": method,
@@ -176,10 +178,8 @@ def _prior(
     table: Cohort, patients: Sequence[Subject], prior: str | None, fwhm_mm: float | None,
     lobe_weight: float | None, workers: int, growth_trials: int,
 ) -> LesionPrior:  # fmt: skip
-    if prior == PUBLISHED:
-        return LesionPrior()
     if prior is not None:
-        return LesionPrior.read(Path(prior))
+        return named_prior(prior)
     return fit_prior(
         table, patients, fwhm_mm, lobe_weight, workers=workers, growth_trials=growth_trials
     )

@@ -16,9 +16,7 @@ from fcdsynth.core.run import write_provenance
 from fcdsynth.masks.laws.fit import measure_patients, prior_from
 from fcdsynth.masks.laws.prior import LesionPrior, map_beside
 from fcdsynth.masks.prior_page import prior_page
-from fcdsynth.masks.training import training_patients
-
-_READ = ("tissue", "brain", "depth", "transforms", "lesion")
+from fcdsynth.masks.training import anatomy_files, training_patients
 
 
 def fit_prior(
@@ -67,7 +65,7 @@ def fit_prior(
             table.name, "no training patient with a lesion mask", "at least one",
             "Mend the splits, or draw with --prior published, which needs no masks.",
         )  # fmt: skip
-    read = [table.path(s, key) for s in patients for key in _READ if s.has(key)]
+    read = anatomy_files(table, patients, "lesion")
     inputs = {str(p): provenance.hash_path(p) for p in [table.folder / TABLE, *read]}
     settings: dict[str, Any] = {"fwhm_mm": fwhm_mm, "lobe_weight": lobe_weight, "mirror": mirror}
     key = provenance.run_key("draw fit-prior", settings, inputs, seed)

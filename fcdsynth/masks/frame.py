@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fcdsynth.masks.growing.front import Box, squared_mm
+from fcdsynth.masks.growing.front import box_around, squared_mm
 from fcdsynth.masks.host import Host
 from fcdsynth.measure.geodesic import Voxel
 
@@ -30,7 +30,7 @@ def frame_at(host: Host, voxel: Voxel) -> NDArray[np.float64]:
         Unit vectors as columns, shape (3, 3), RAS+.
     """
     spacing = np.asarray(host.grid.spacing_mm)
-    box = _box_around(voxel, np.ceil(_FOLD_MM / spacing).astype(int), host.grid.shape)
+    box = box_around(voxel, np.ceil(_FOLD_MM / spacing), host.grid.shape)
     squared = squared_mm(box, voxel, spacing)
     headings = host.heading[(slice(None), *box)].astype(float)
     near = (squared <= _FOLD_MM**2) & (headings != 0).any(axis=0)
@@ -52,11 +52,3 @@ def _across(axis: NDArray[np.float64], normal: NDArray[np.float64]) -> NDArray[n
         other = np.eye(3)[int(np.argmin(np.abs(normal)))]
         part = other - normal * (other @ normal)
     return np.asarray(part / np.linalg.norm(part))
-
-
-def _box_around(voxel: Voxel, reach: NDArray[np.int64], shape: tuple[int, int, int]) -> Box:
-    x, y, z = (
-        slice(max(0, c - int(r)), min(n, c + int(r) + 1))
-        for c, r, n in zip(voxel, reach, shape, strict=True)
-    )
-    return x, y, z

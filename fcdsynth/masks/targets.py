@@ -16,6 +16,7 @@ from scipy import stats
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.whole import write_whole
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.size import SizeLaw
 from fcdsynth.masks.training import training_subjects
@@ -98,9 +99,7 @@ def targets_json(targets: Sequence[Target]) -> str:
 
 def write_targets(path: Path, targets: Sequence[Target]) -> Path:
     """Write targets under another name first, so that a half-written file never looks whole."""
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(targets_json(targets), encoding="utf-8")
-    return partial.replace(path)
+    return write_whole(path, targets_json(targets))
 
 
 def read_targets(path: Path | str) -> tuple[Target, ...]:

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, LeakageError
 from fcdsynth.core.subject import Origin, Split, Subject
+
+ANATOMY = ("tissue", "brain", "depth", "transforms")
+
+
+def anatomy_files(table: Cohort, subjects: Iterable[Subject], *more: str) -> list[Path]:
+    """The files that loading subjects as hosts or patients reads: what a result depends on.
+
+    Args:
+        table: The cohort.
+        subjects: The subjects.
+        more: Other keys that are read, such as ``lesion``.
+    """
+    return [table.path(s, key) for s in subjects for key in (*ANATOMY, *more) if s.has(key)]
 
 
 def training_subjects(table: Cohort) -> list[Subject]:

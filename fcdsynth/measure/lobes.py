@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LOBES = ("FL", "PL", "TL", "OL", "IL")
+LOBE_WORDS: Mapping[str, str] = MappingProxyType(
+    {"FL": "frontal", "PL": "parietal", "TL": "temporal", "OL": "occipital", "IL": "insula"}
+)
 # Lesions by lobe and by side in the 85 patients of ds004199 (participants.tsv, v1.0.6; six
 # lesions span two lobes).
 BONN_LOBES: Mapping[str, int] = MappingProxyType({"FL": 55, "PL": 18, "TL": 10, "OL": 5, "IL": 3})

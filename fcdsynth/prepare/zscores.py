@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.progress import map_items
 from fcdsynth.core.subject import Origin, Split
 from fcdsynth.core.volume import Volume, write_volume
+from fcdsynth.core.whole import write_whole
 from fcdsynth.prepare.controls import (
     CONTRASTS,
     POOLED,
@@ -112,9 +112,7 @@ def _begin(folder: Path, record: dict[str, Any]) -> None:
 
 
 def _save(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    partial = folder / f".partial-{RECORD}"
-    partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RECORD)
+    write_whole(folder / RECORD, json.dumps(record, indent=2) + "\n")
     return record
 
 

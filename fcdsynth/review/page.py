@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -27,10 +26,3 @@ def render(package: str, template: str, **values: Any) -> str:
     style = resources.files("fcdsynth.review").joinpath("page.css").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(text).render(style=Markup(style), **values)
-
-
-def write_whole(path: Path, page: str) -> Path:
-    """Write a page under another name first, so that a half-written one never looks whole."""
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_text(page, encoding="utf-8")
-    return partial.replace(path)

@@ -13,7 +13,8 @@ from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import git_state
 from fcdsynth.core.subject import Origin
-from fcdsynth.review.page import render, write_whole
+from fcdsynth.core.whole import write_whole
+from fcdsynth.review.page import render
 from fcdsynth.review.pictures import data_address
 from fcdsynth.study.gallery import (
     Picture,

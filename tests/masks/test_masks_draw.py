@@ -11,10 +11,10 @@ from phantom import prepared_cohort
 
 from fcdsynth.cli import main
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import CohortError, LeakageError, SettingsError
+from fcdsynth.core.errors import CohortError, LeakageError, RunError, SettingsError
 from fcdsynth.core.leakage import check_leakage
 from fcdsynth.core.subject import Group, Origin, Split
-from fcdsynth.core.volume import read_mask, read_volume
+from fcdsynth.core.volume import Volume, read_labels, read_mask, read_volume, write_volume
 from fcdsynth.masks.draw import draw, execute
 from fcdsynth.masks.laws.fit import fit_prior
 from fcdsynth.masks.laws.prior import LesionPrior
@@ -154,6 +154,16 @@ def test_a_stopped_run_goes_on(cohort, drawn, monkeypatch):
     assert data_bytes(out) == data_bytes(drawn)
     draw(str(cohort), str(out), seed=4)
     assert len(calls) == 9
+
+
+def test_a_changed_patient_is_not_passed_over(tmp_path):
+    cohort = prepared_cohort(tmp_path / "c", patients=2, controls=1)
+    draw(str(tmp_path / "c"), str(tmp_path / "o"), lesions=1, controls=0)
+    path = cohort.path(cohort.subjects[0], "tissue")
+    tissue = read_labels(path)
+    write_volume(path, Volume(np.roll(tissue.array, 1, axis=0), tissue.grid))
+    with pytest.raises(RunError, match="other inputs"):
+        draw(str(tmp_path / "c"), str(tmp_path / "o"), lesions=1, controls=0)
 
 
 def test_splits_choose_hosts_and_patients(tmp_path):

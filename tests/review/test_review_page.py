@@ -6,7 +6,8 @@ from importlib import resources
 import pytest
 from jinja2 import UndefinedError
 
-from fcdsynth.review.page import render, write_whole
+from fcdsynth.core.whole import write_whole
+from fcdsynth.review.page import render
 
 SUBJECT = {
     "subject": "sub-<1>",

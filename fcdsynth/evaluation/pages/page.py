@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.core.whole import write_whole
 from fcdsynth.evaluation.comparison import Comparison
 from fcdsynth.evaluation.failures.pictures import FailurePicture
 from fcdsynth.evaluation.failures.records import Failures
@@ -17,7 +18,7 @@ from fcdsynth.evaluation.pages.glossary import GLOSSARY
 from fcdsynth.evaluation.pages.setup import warnings_first, what_was_evaluated
 from fcdsynth.evaluation.pages.wording import names_of, plural
 from fcdsynth.evaluation.report import NOTICE, Report
-from fcdsynth.review.page import render, write_whole
+from fcdsynth.review.page import render
 
 FILE = "report.html"
 NO_PICTURES = (

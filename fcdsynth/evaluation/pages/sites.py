@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from fcdsynth.evaluation.pages.blocks import Block, Cell, Section, notice, plot, table, text
 from fcdsynth.evaluation.pages.plot_dots import Line, dots_figure, height_of
-from fcdsynth.evaluation.pages.wording import LOBES, is_share, label, number, p_value
+from fcdsynth.evaluation.pages.wording import is_share, label, number, p_value
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.statistics.heterogeneity import Heterogeneity
+from fcdsynth.measure.lobes import LOBE_WORDS
 
 _PLACES = {
     "site=": "Site", "without site=": "All but one site", "seen_site=": "Site seen in training",
@@ -57,7 +58,7 @@ def _groups(report: Report, titles: Mapping[str, str]) -> list[list[Line]]:
         # One place alone is everyone, and all but it is nobody.
         if len(scopes) > 1:
             names = {scope: scope.removeprefix(prefix) for scope in scopes}
-            lines = [Line(LOBES.get(name, name), scope) for scope, name in names.items()]
+            lines = [Line(LOBE_WORDS.get(name, name), scope) for scope, name in names.items()]
             groups.append([Line(title), *lines])
     return groups
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from fcdsynth.evaluation.metrics import Figure
 from fcdsynth.evaluation.pages.blocks import Cell
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.measure.lobes import LOBE_WORDS
 
 # Name of each figure in tables, and whether it is a share.
 NAMES: Mapping[str, tuple[str, bool]] = MappingProxyType(
@@ -52,9 +53,6 @@ RULES: Mapping[Rule, str] = MappingProxyType(
         Rule.CENTRE: "centres within 10 mm",
         Rule.NEAR: "any voxel within 20 mm",
     }
-)
-LOBES: Mapping[str, str] = MappingProxyType(
-    {"FL": "frontal", "PL": "parietal", "TL": "temporal", "OL": "occipital", "IL": "insula"}
 )
 REFERENCES: Mapping[str, str] = MappingProxyType(
     {"truth": "exact masks (truth)", "lesion_t1w": "annotators' masks on the native T1w"}
@@ -135,7 +133,7 @@ def narrow_cell(figure: Figure | None) -> Cell:
 def where(lobe: str, side: str) -> str:
     """Lobe and side in words; empty where neither is known."""
     sides = {"L": "left", "R": "right"}
-    return " ".join(word for word in (LOBES.get(lobe, lobe), sides.get(side, side)) if word)
+    return " ".join(word for word in (LOBE_WORDS.get(lobe, lobe), sides.get(side, side)) if word)
 
 
 def p_value(p: float | None) -> str:

@@ -12,11 +12,9 @@ import numpy as np
 from fcdsynth.core.subject import Subject
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.lesions import Lesion
-from fcdsynth.measure.lobes import LOBES, lobe_index
+from fcdsynth.measure.lobes import LOBE_WORDS, LOBES, lobe_index
 
 SIDES = ("L", "R")
-_LOBE_WORDS = {"FL": "frontal lobe", "PL": "parietal lobe", "TL": "temporal lobe",
-               "OL": "occipital lobe", "IL": "insula"}  # fmt: skip
 _SIDE_WORDS = {"L": "left", "R": "right"}
 
 
@@ -72,7 +70,8 @@ class Cell:
     @property
     def words(self) -> str:
         """The cell as it is said after the word lesion."""
-        place = f"{self.size.words} in the {_SIDE_WORDS[self.side]} {_LOBE_WORDS[self.lobe]}"
+        lobe = LOBE_WORDS[self.lobe] + ("" if self.lobe == "IL" else " lobe")
+        place = f"{self.size.words} in the {_SIDE_WORDS[self.side]} {lobe}"
         return f"{place} at {site_name(self.site)}"
 
 

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from fcdsynth.core.whole import write_whole
 from fcdsynth.masks.covering.picture import heat_map_png
 from fcdsynth.masks.covering.rule import ALPHA, RARE, State
 from fcdsynth.masks.covering.survey import Survey
@@ -25,7 +26,7 @@ from fcdsynth.masks.covering.wording import (
     verdict,
 )
 from fcdsynth.masks.targets import write_targets
-from fcdsynth.review.page import render, write_whole
+from fcdsynth.review.page import render
 from fcdsynth.review.pictures import Embedded
 
 TEXT = "coverage.txt"

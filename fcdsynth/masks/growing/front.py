@@ -92,7 +92,8 @@ def advance(
     volume_mm3 = count * float(np.prod(spacing)) / _FILL
     reach_mm = _SPARE * math.cbrt(3 * volume_mm3 / (4 * math.pi)) + 2 * float(spacing.max())
     while True:
-        box, far = _box_around(host, start, reach_mm)
+        box = box_around(start, np.ceil(reach_mm / spacing) + 1, host.grid.shape)
+        far = _open_faces(box, host.grid.shape)
         nodes = grow_domain(host, juxtacortical_mm, start, box)
         squared = squared_mm(box, start, spacing)
         nodes &= squared <= reach_mm**2
@@ -160,20 +161,29 @@ def squared_mm(
     return np.asarray(sum((a * x + b * y + c * z) ** 2 for a, b, c in rows))
 
 
-def _box_around(
-    host: Host, centre: Voxel, reach_mm: float
-) -> tuple[Box, list[tuple[int, int]]]:  # fmt: skip
-    """A box around a ball, and its faces (axis, first or last) that lie inside the grid."""
-    sides, far = [], []
-    for axis, (c, n, mm) in enumerate(
-        zip(centre, host.grid.shape, host.grid.spacing_mm, strict=True)
-    ):
-        reach = math.ceil(reach_mm / mm) + 1
-        low, high = max(0, c - reach), min(n, c + reach + 1)
-        far += [(axis, 0)] if low > 0 else []
-        far += [(axis, -1)] if high < n else []
-        sides.append(slice(low, high))
-    return (sides[0], sides[1], sides[2]), far
+def box_around(centre: Voxel, reach_vox: ArrayLike, shape: tuple[int, int, int]) -> Box:
+    """The voxels at most some steps from a voxel along each axis, within a grid.
+
+    Args:
+        centre: The voxel.
+        reach_vox: Whole number of steps along each axis, shape (3,).
+        shape: Shape of the grid.
+    """
+    x, y, z = (
+        slice(max(0, c - int(r)), min(n, c + int(r) + 1))
+        for c, r, n in zip(centre, np.asarray(reach_vox), shape, strict=True)
+    )
+    return x, y, z
+
+
+def _open_faces(box: Box, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """Faces of a box (axis, first or last) that lie inside the grid."""
+    return [
+        (axis, end)
+        for axis, (s, n) in enumerate(zip(box, shape, strict=True))
+        for end, inside in ((0, s.start > 0), (-1, s.stop < n))
+        if inside
+    ]
 
 
 def _rim(squared: NDArray[np.float32], reach_mm: float, spacing: NDArray[np.float64]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.grid import Grid
+from fcdsynth.masks.host import Host
+from fcdsynth.measure.shape import Shape, shape_features
 
 LEAST_SOFT = 0.01
 
@@ -52,6 +54,14 @@ class Grown:
         soft = np.zeros(grid.shape, dtype=np.float32)
         soft[tuple(self.vox.T)] = self.soft
         return soft
+
+
+def shape_in(host: Host, grown: Grown) -> Shape:
+    """Shape features of a mask in its host."""
+    box, inside = grown.box, grown.in_box
+    # Features of shape do not ask where the box's grid begins.
+    grid = Grid.of(inside.shape, host.grid.matrix)
+    return shape_features(inside, grid, host.tissue[box], host.depth_mm[box])
 
 
 def soft_of(time: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.masks.growing.front import NoRoom
+from fcdsynth.masks.growing.grown import shape_in
 from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.lesions import Lesion
+from fcdsynth.masks.laws.near_volume import near_volume
 from fcdsynth.masks.spec import Growth, LesionSpec
-from fcdsynth.measure.shape import DESCRIPTORS, shape_features
+from fcdsynth.measure.shape import DESCRIPTORS
 
 # What is tried: lowest and highest value, and whether the logarithm is uniform.
 _RANGES: Mapping[str, tuple[float, float, bool]] = {
@@ -35,7 +37,6 @@ TRIALS = 60
 _BEST = 4  # trials of a lesion that are kept
 _ROUNDS = (1.0, 0.4, 0.2)  # share of a range within which each round tries
 _REPEATS = 2  # how often the best are grown again
-_BANDWIDTH_LN = 0.6
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,13 @@ class GrowthLaw:
     def draw(self, rng: np.random.Generator, volume_ml: float) -> Growth:
         """Settings for a lesion of a volume: those of an example of about that volume.
 
-        Examples weigh by a Gaussian kernel of their log volume, 0.6 wide.
+        Examples weigh by their volume, see `near_volume`.
         """
         pick = rng.random()
         if not self.examples:
             return Growth()
-        away = np.array([e.ln_volume for e in self.examples]) - math.log(volume_ml)
-        log_weight = -((away / _BANDWIDTH_LN) ** 2) / 2
-        cumulated = np.cumsum(np.exp(log_weight - log_weight.max()))
-        return self.examples[int(np.searchsorted(cumulated, pick * cumulated[-1]))].growth
+        volumes = [example.ln_volume for example in self.examples]
+        return self.examples[near_volume(volumes, math.log(volume_ml), pick)].growth
 
     def to_record(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
@@ -194,13 +193,7 @@ def _one(host: Host, lesion: Lesion, growth: Growth, seed: int) -> NDArray[np.fl
         grown = grow(host, spec)
     except NoRoom:
         return None
-    box = grown.box
-    moved = host.grid.matrix.copy()
-    shape = shape_features(
-        grown.in_box, type(host.grid).of(grown.in_box.shape, moved), host.tissue[box],
-        host.depth_mm[box],
-    )  # fmt: skip
-    return shape.descriptors()
+    return shape_in(host, grown).descriptors()
 
 
 def _growth_at(point: NDArray[np.float64]) -> Growth:

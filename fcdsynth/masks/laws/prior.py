@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from fcdsynth.core.errors import FcdsynthError, SettingsError
 from fcdsynth.core.volume import Volume, read_volume, write_volume
+from fcdsynth.core.whole import write_whole
 from fcdsynth.masks.laws import record
 from fcdsynth.masks.laws.density import MAP_GRID, Density
 from fcdsynth.masks.laws.depth import DepthSlope
@@ -24,6 +24,7 @@ from fcdsynth.masks.laws.shapes import ShapeLaw
 from fcdsynth.masks.laws.site import SiteLaw
 from fcdsynth.masks.laws.size import SizeLaw
 
+PUBLISHED = "published"
 # Histology of ds004199 where known: IIb 34, IIa 16.
 PUBLISHED_SUBTYPES = (("IIa", 0.32), ("IIb", 0.68))
 # Transmantle sign with thickening and blurring in MRI-positive type II (Mellerio 2012).
@@ -96,10 +97,7 @@ class LesionPrior:
         """
         if self.site.density is not None:
             write_volume(map_beside(path), Volume(self.site.density.per_ml, MAP_GRID))
-        partial = path.with_name(f".partial-{path.name}")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        os.replace(partial, path)
-        return path
+        return write_whole(path, self.to_json())
 
     @classmethod
     def from_json(
@@ -138,6 +136,15 @@ class LesionPrior:
                                 "Check the path.")  # fmt: skip
         text = path.read_text(encoding="utf-8")
         return cls.from_json(text, str(path), _read_map(map_beside(path)))
+
+
+def named_prior(name: str) -> LesionPrior:
+    """The prior that a user names: the word ``published``, or a prior.json.
+
+    Raises:
+        SettingsError: As `LesionPrior.read`.
+    """
+    return LesionPrior() if name == PUBLISHED else LesionPrior.read(Path(name))
 
 
 def map_beside(path: Path) -> Path:

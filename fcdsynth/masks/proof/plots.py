@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fcdsynth.masks.proof.comparison import Comparison
 from fcdsynth.masks.proof.examples import FEATURES, Example
-from fcdsynth.masks.proof.wording import LABELS, LOBE_WORDS
-from fcdsynth.measure.lobes import LOBES
+from fcdsynth.masks.proof.wording import LABELS
+from fcdsynth.measure.lobes import LOBE_WORDS, LOBES
 
 _DRAWN, _REAL, _BAND = "#d55e00", "#0072b2", "#b9cfe0"
 _BINS = 8

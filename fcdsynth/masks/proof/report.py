@@ -12,13 +12,14 @@ from typing import Any
 from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import git_state
+from fcdsynth.core.whole import write_whole
 from fcdsynth.masks.proof.comparison import Comparison
 from fcdsynth.masks.proof.examples import FEATURES
 from fcdsynth.masks.proof.pictures import brain_points, pictures_of
 from fcdsynth.masks.proof.plots import feature_plot, lobe_plot, place_plot
 from fcdsynth.masks.proof.rows import copy_rows, feature_rows, summary_rows
 from fcdsynth.masks.proof.wording import convincing, copy_words, outside_words, told_apart, verdict
-from fcdsynth.review.page import render, write_whole
+from fcdsynth.review.page import render
 from fcdsynth.review.pictures import data_address
 
 PAGE, RECORD, TABLE = "report.html", "check.json", "features.csv"

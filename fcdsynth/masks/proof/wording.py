@@ -45,9 +45,6 @@ LABELS: Mapping[str, Label] = {
     "mni_z_mm": Label("Bottom to top", "mm, MNI"),
     "depth_rank": Label("Depth rank of its middle", "1 = bottom of a sulcus"),
 }
-LOBE_WORDS: Mapping[str, str] = {
-    "FL": "frontal", "PL": "parietal", "TL": "temporal", "OL": "occipital", "IL": "insula",
-}  # fmt: skip
 CLASSIFIER_WORDS: Mapping[str, str] = {
     "trees": "extremely randomised trees",
     "logistic": "logistic regression on features and squares",

@@ -8,15 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.masks.laws.near_volume import near_volume
 from fcdsynth.masks.ways.donor import Donor
-
-_BANDWIDTH_LN = 0.6
 
 
 def choose_donor(
     donors: Mapping[tuple[str, int], Donor], volume_ml: float, rng: np.random.Generator
 ) -> tuple[str, int]:
-    """Draw a donor with a Gaussian weight of its log volume, 0.6 wide.
+    """Draw a donor of about a volume, see `near_volume`.
 
     Args:
         donors: The lesions, by subject id and number.
@@ -30,7 +29,5 @@ def choose_donor(
         raise SettingsError("method", "transplant without a training lesion",
                             "training patients with lesion masks", "Use growth.")  # fmt: skip
     names = sorted(donors)
-    away = np.array([math.log(donors[name].volume_ml / volume_ml) for name in names])
-    log_weight = -((away / _BANDWIDTH_LN) ** 2) / 2
-    cumulated = np.cumsum(np.exp(log_weight - log_weight.max()))
-    return names[int(np.searchsorted(cumulated, rng.random() * cumulated[-1]))]
+    volumes = [math.log(donors[name].volume_ml) for name in names]
+    return names[near_volume(volumes, math.log(volume_ml), rng.random())]
