@@ -2,7 +2,9 @@
 
 `heap_growth` shares the costs with `fcdsynth.masks.growing.growth` and nothing else: which steps
 are allowed is decided here, voxel by voxel, from the host's maps. `list_heap_growth` is the best
-that plain Python does: the host's step map is given, and everything lies in flat lists.
+that plain Python does: the host's step map is given, and everything lies in flat lists. All three
+give the same voxels but for ties at the end of the front: the plain ones add up in float64 what
+`grow` rounds to float32.
 """
 
 from __future__ import annotations
@@ -93,8 +95,8 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
     return order
 
 
-def list_heap_growth(host: Host, spec: LesionSpec) -> list[int]:
-    """The same as flat indices into a box, with the host's step map and flat lists."""
+def list_heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
+    """The same, with the host's step map and flat lists."""
     box = _box_of(host, spec)
     cost = cost_of(host, spec)(box)
     nodes = grow_domain(host, spec.growth.juxtacortical_mm, spec.centre_vox, box)
@@ -129,4 +131,5 @@ def list_heap_growth(host: Host, spec: LesionSpec) -> list[int]:
                 if later < best.get(w, math.inf):
                     best[w] = later
                     heapq.heappush(heap, (later, w))
-    return order
+    index = np.stack(np.unravel_index(order, nodes.shape), axis=1) + [b.start for b in box]
+    return [(x, y, z) for x, y, z in index.tolist()]

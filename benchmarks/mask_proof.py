@@ -1,35 +1,58 @@
-"""Masks made in memory by every way, and how well a classifier tells them from real ones."""
+"""Patients read once, dealt into those a prior is fitted on and those drawn masks are told from.
+
+Groups of the classifier are label maps: every simulated head is one of a few label maps in another
+pose, so two masks on one label map are no independent evidence whoever's they are, and patients
+and controls do not have the maps in equal shares. A mask is so never told by a map that the
+classifier has seen in training (`fcdsynth draw check` widens groups to families in the same way).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-from mask_baselines import warped
+from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.progress import map_items
-from fcdsynth.core.subject import Split, Subject
-from fcdsynth.masks.checks import Limits
-from fcdsynth.masks.growing.grown import Grown
-from fcdsynth.masks.host import Host, load_host
-from fcdsynth.masks.job import Law, Task, draw_subject
-from fcdsynth.masks.laws.lesions import lesions_of, load_patient, mask_of
+from fcdsynth.core.subject import Subject
+from fcdsynth.masks.host import Host
+from fcdsynth.masks.laws.fit import prior_from
+from fcdsynth.masks.laws.held_out import held_out_gain
+from fcdsynth.masks.laws.lesions import lesions_of, load_patient
 from fcdsynth.masks.laws.measured import Measured, measured_from
 from fcdsynth.masks.laws.prior import LesionPrior
-from fcdsynth.masks.placement import place
-from fcdsynth.masks.proof.examples import Example, example_of
-from fcdsynth.masks.ways.choice import choose_donor
+from fcdsynth.masks.proof.examples import FEATURES, example_of
 from fcdsynth.masks.ways.donor import Donor
-from fcdsynth.masks.ways.gather import gallery_of
 from fcdsynth.measure.two_sample import classifier_auroc
 
-WAYS = ("growth", "transplant", "ellipsoid", "warped")
-SETS = 20
-OTHER_SETS = 5  # of each way but growth
+JITTER = 0.5  # variance of the bootstrap's noise over that of the rows
+# Values that a feature cannot pass; the bootstrap is mirrored there.
+_BOUNDS = {"ln_sphericity": (-np.inf, 0.0), "ln_middle_ratio": (-np.inf, 0.0),
+           "ln_short_ratio": (-np.inf, 0.0), "cortex_share": (0.0, 1.0),
+           "mean_depth_mm": (0.0, np.inf), "solidity": (0.0, 1.0), "mni_abs_x_mm": (0.0, np.inf),
+           "depth_rank": (0.0, 1.0)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece of a mask within cortex and white matter.
+
+    Args:
+        features: In the order of `fcdsynth.masks.proof.examples.FEATURES`.
+        outside: Share of the whole mask that is neither cortex nor white matter.
+        subject: The patient, or the host it was drawn in.
+        family: The subject's label map.
+        donor: Patient whose lesion was transplanted or warped, else empty.
+    """
+
+    features: tuple[float, ...]
+    outside: float
+    subject: str
+    family: str
+    donor: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,137 +61,162 @@ class Patient:
 
     Args:
         measured: What a prior is fitted on or scored on.
-        examples: Every piece of the mask, as compared.
+        pieces: Every piece of the mask, as compared.
         donors: The lesions to transplant or not to copy.
     """
 
     measured: Measured
-    examples: list[Example]
-    donors: list[Donor]
+    pieces: tuple[Piece, ...]
+    donors: tuple[Donor, ...]
+
+    @property
+    def subject(self) -> str:
+        """Subject id."""
+        return self.measured.subject
 
 
-def read_patients(cohort: Cohort, split: Split, trials: int, workers: int) -> list[Patient]:
-    """Read the patients of a split.
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One dealing of the patients, with the prior of those it was fitted on.
+
+    Args:
+        prior: The prior.
+        train: Patients behind it.
+        held: All others.
+        gain: Subject, lesion number and held-out log-likelihood gain of each lesion.
+    """
+
+    prior: LesionPrior
+    train: tuple[Patient, ...]
+    held: tuple[Patient, ...]
+    gain: tuple[tuple[str, int, float], ...]
+
+
+def read_patients(cohort: Cohort, trials: int, workers: int) -> list[Patient]:
+    """Read all patients of a cohort, whatever their split.
 
     Args:
         cohort: The cohort.
-        split: The split.
-        trials: Growths tried at each lesion, 0 for none.
+        trials: Growths tried at each lesion.
         workers: Number of processes.
     """
-    chosen = [s for s in cohort.subjects if s.is_patient and s.split is split]
+    chosen = [s for s in cohort.subjects if s.is_patient]
     return map_items(partial(_read, cohort, trials), chosen, "reading patients", workers)
 
 
 def _read(cohort: Cohort, trials: int, subject: Subject) -> Patient:
     host, lesions = load_patient(cohort, subject)
+    found = [example_of(host, x, subject.id, False, subject.id) for x in lesions]
     return Patient(
         measured_from(host, lesions, 0, trials),
-        [_light(example_of(host, x, subject.id, False, subject.id)) for x in lesions],
-        [Donor.of(host, x) for x in lesions],
+        tuple(Piece(e.features, e.outside, subject.id, subject.family) for e in found),
+        tuple(Donor.of(host, x) for x in lesions),
     )
 
 
-def laws_of(prior: LesionPrior, patients: Sequence[Patient], seed: int) -> list[Law]:
-    """What `fcdsynth draw` would draw by, one for each of its ways."""
-    donors = {(d.subject, d.number): d for p in patients for d in p.donors}
-    gallery = gallery_of(donors)
-    return [Law(seed, prior, way, None, Limits(), 1, donors, gallery) for way in WAYS[:3]]
+def pieces_of_mask(host: Host, mask: NDArray[np.bool_], family: str, donor: str = ""
+                   ) -> tuple[Piece, ...]:  # fmt: skip
+    """Every piece of a drawn mask, cut as the patients' masks are."""
+    found = [example_of(host, x, host.subject, True, "") for x in lesions_of(host, mask)]
+    return tuple(Piece(e.features, e.outside, host.subject, family, donor) for e in found)
 
 
-def drawn_examples(
-    cohort: Cohort, laws: Sequence[Law], per_set: int, sets: int, workers: int
-) -> dict[str, list[list[Example]]]:
-    """Draw sets of masks by each way, and measure them; each host is read once.
-
-    Args:
-        cohort: The cohort whose controls are drawn in.
-        laws: One for each way of `fcdsynth draw`; ``warped`` uses the first one's donors.
-        per_set: Masks of a set.
-        sets: Number of sets.
-        workers: Number of processes.
-    """
-    hosts = [s for s in cohort.subjects if not s.is_patient]
-    dealt: dict[str, list[tuple[int, int]]] = {}
-    for one in range(sets):
-        order = np.random.default_rng([one, 77]).permutation(len(hosts) * -(-per_set // len(hosts)))
-        for place_number, index in enumerate(order[:per_set]):
-            dealt.setdefault(hosts[index % len(hosts)].id, []).append((one, place_number))
-    found = map_items(
-        partial(_draw_in, cohort.folder, tuple(laws)), list(dealt.items()), "drawing", workers
-    )
-    out: dict[str, list[list[Example]]] = {
-        way: [[] for _ in range(sets if way == "growth" else min(sets, OTHER_SETS))] for way in WAYS
-    }
-    for way, one, example in (item for part in found for item in part):
-        out[way][one].append(example)
-    return out
+def fit_splits(
+    patients: Sequence[Patient], train: int, splits: int, seed: int, name: str, workers: int
+) -> list[Fit]:
+    """Deal the patients at random, again and again, and fit a prior each time."""
+    jobs = []
+    for number in range(splits):
+        order = np.random.default_rng([seed, number, 3]).permutation(len(patients))
+        jobs.append((tuple(patients[i] for i in np.sort(order[:train])),
+                     tuple(patients[i] for i in np.sort(order[train:]))))  # fmt: skip
+    found = map_items(partial(_fit, name), jobs, "fitting priors", workers)
+    # The patients that come back from another process are copies; one of each is enough.
+    return [replace(fit, train=a, held=b) for fit, (a, b) in zip(found, jobs, strict=True)]
 
 
-def _draw_in(
-    folder: Path, laws: Sequence[Law], deal: tuple[str, list[tuple[int, int]]]
-) -> list[tuple[str, int, Example]]:
-    name, numbers = deal
-    table = Cohort.read(folder)
-    host = load_host(table, table[name])
-    found = []
-    for law in laws:
-        placement = place(host, law.prior)
-        for one, number in numbers:
-            if law.method != "growth" and one >= OTHER_SETS:
-                continue
-            task = Task(1000 * one + number, "lesion", f"draw-{one}-{number}")
-            drawn = draw_subject(placement, law, task)
-            found.append((law.method, one, _example(host, drawn.grown[0])))
-    law = laws[0]
-    for one, number in numbers:
-        if one >= OTHER_SETS:
-            continue
-        rng = np.random.default_rng([law.seed, one, number, 5])
-        donor = law.donors[choose_donor(law.donors, law.prior.size.draw(rng), rng)]
-        vox = warped(host, donor, rng)
-        found.append(("warped", one, example_of_mask(host, mask_of(vox, host.grid))))
-    return found
-
-
-def _example(host: Host, grown: Grown) -> Example:
-    return example_of_mask(host, grown.mask_on(host.grid))
-
-
-def example_of_mask(host: Host, mask: np.ndarray) -> Example:
-    """The largest piece of a drawn mask within cortex and white matter."""
-    lesion = lesions_of(host, mask)[0]
-    return _light(example_of(host, lesion, host.subject, True, host.subject))
-
-
-def _light(example: Example) -> Example:
-    return replace(example, points_mm=np.empty((0, 3)), mni_points_mm=None)
+def _fit(name: str, job: tuple[tuple[Patient, ...], tuple[Patient, ...]]) -> Fit:
+    train, held = job
+    prior = prior_from([p.measured for p in train], cohort=name)
+    gain = held_out_gain(prior, [p.measured for p in held], resamples=1)
+    return Fit(prior, (), (), gain.per_lesion)
 
 
 def auroc(
-    a: Sequence[Example], b: Sequence[Example], seed: int, outside: bool = False,
+    a: Sequence[Piece], b: Sequence[Piece], seed: int, by: str, outside: bool = False,
     name: str = "trees",
 ) -> float:  # fmt: skip
-    """AUROC of the classifier two-sample test on features of shape and place."""
+    """AUROC of the classifier two-sample test on features of shape and place.
 
-    def table(examples: Sequence[Example]) -> np.ndarray:
-        rows = [[*e.features, *([e.outside] if outside else [])] for e in examples]
-        return np.array(rows)
+    Args:
+        a: First side.
+        b: Second side.
+        seed: Seed of folds and classifier.
+        by: What groups the rows: ``family``, ``subject``, or ``donor`` (else the subject).
+        outside: Whether the share outside cortex and white matter is one more feature.
+        name: Which classifier.
+    """
 
-    groups = ([e.group for e in a], [e.group for e in b])
-    return classifier_auroc(table(a), table(b), seed, groups, name)
+    def table(pieces: Sequence[Piece]) -> NDArray[np.float64]:
+        return np.array([[*p.features, *([p.outside] if outside else [])] for p in pieces])
+
+    def groups(pieces: Sequence[Piece]) -> list[str]:
+        return [getattr(p, by) or p.subject for p in pieces]
+
+    return classifier_auroc(table(a), table(b), seed, (groups(a), groups(b)), name)
 
 
-def real_against_real(real: Sequence[Example], repeats: int, outside: bool = False) -> list[float]:
-    """The same between halves of the real patients, dealt at random."""
-    patients = sorted({e.subject for e in real})
-    values = []
-    for seed in range(repeats):
-        order = np.random.default_rng([seed, 3]).permutation(patients)
-        first = set(order[: len(order) // 2])
-        halves = (
-            [e for e in real if e.subject in first],
-            [e for e in real if e.subject not in first],
-        )
-        values.append(auroc(*halves, seed, outside))
-    return values
+def compare(
+    by: str, job: tuple[Sequence[Patient], Sequence[Patient], dict[str, list[Piece]], int]
+) -> dict[str, float]:  # fmt: skip
+    """AUROC of every kind of mask against the held-out ones, for one dealing.
+
+    Args:
+        by: What groups the rows, see `auroc`.
+        job: Patients fitted on, held-out patients, drawn pieces by way, and a seed.
+    """
+    train, held, drawn, seed = job
+    real = [piece for p in held for piece in p.pieces]
+    own = [piece for p in train for piece in p.pieces]
+    found = {way: auroc(pieces, real, seed, by) for way, pieces in drawn.items()}
+    growth = drawn["growth"]
+    found["growth_with_outside_share"] = auroc(growth, real, seed, by, outside=True)
+    found["growth_logistic"] = auroc(growth, real, seed, by, name="logistic")
+    found["growth_by_subject"] = auroc(growth, real, seed, "subject")
+    for way in ("transplant", "warped"):
+        found[f"{way}_by_donor"] = auroc(drawn[way], real, seed, "donor")
+    found["training"] = auroc(own, real, seed, by)
+    found["real"] = auroc(*halves([*train, *held], seed), seed, by)
+    found["bootstrap"] = auroc(bootstrapped(own, len(held), seed), real, seed, by)
+    return found
+
+
+def halves(patients: Sequence[Patient], seed: int) -> tuple[list[Piece], list[Piece]]:
+    """Masks of half of the patients, and of the others, dealt at random."""
+    order = np.random.default_rng([seed, 4]).permutation(len(patients))
+    half = len(patients) // 2
+    first, second = ([piece for i in part for piece in patients[i].pieces]
+                     for part in (order[:half], order[half:]))  # fmt: skip
+    return first, second
+
+
+def bootstrapped(pieces: Sequence[Piece], count: int, seed: int) -> list[Piece]:
+    """Rows of a plain smoothed bootstrap: what sampling a few patients alone costs.
+
+    Rows are drawn with replacement, Gaussian noise of half their covariance is added, and the sum
+    is drawn in about the mean so that the covariance stays. Every row is its own group.
+    """
+    rng = np.random.default_rng([seed, 5])
+    rows = np.array([p.features for p in pieces])
+    mean, spread = rows.mean(axis=0), np.cov(rows, rowvar=False)
+    picks = rows[rng.integers(len(rows), size=count)]
+    noise = rng.multivariate_normal(np.zeros(rows.shape[1]), JITTER * spread, count)
+    values = mean + (picks - mean + noise) / np.sqrt(1 + JITTER)
+    for column, name in enumerate(FEATURES):
+        low, high = _BOUNDS.get(name, (-np.inf, np.inf))
+        values[:, column] = np.where(values[:, column] < low, 2 * low - values[:, column],
+                                     values[:, column])  # fmt: skip
+        values[:, column] = np.where(values[:, column] > high, 2 * high - values[:, column],
+                                     values[:, column])  # fmt: skip
+    names = [f"row {n}" for n in range(count)]
+    return [Piece(tuple(row), 0.0, n, n) for row, n in zip(values.tolist(), names, strict=True)]

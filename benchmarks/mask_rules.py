@@ -1,88 +1,247 @@
-"""The rules a drawn mask must keep, checked again without the code that drew it."""
+"""The rules a drawn mask must keep, checked without the code that drew it.
+
+An `Anatomy` is read from a subject's files by nibabel alone. Distances come from k-d trees over
+voxel centres and pieces from a graph of its own, where growth uses distance transforms and a step
+map; of the drawn mask only its voxels, its spec and which voxels are said to be a track are read.
+"""
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
+import nibabel as nib
 import numpy as np
-from scipy import ndimage
+from numpy.typing import NDArray
+from scipy import ndimage, sparse
+from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.progress import map_items
+from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.masks.host import Host, load_host
-from fcdsynth.masks.job import Drawn, Law, Task, draw_subject
-from fcdsynth.masks.placement import place
+from fcdsynth.masks.growing.grown import Grown
+from fcdsynth.masks.spec import LesionSpec
 
-RULES = ("one component", "exact volume", "in ribbon, band or track", "one hemisphere",
-         "no deep grey, ventricle, brainstem or cerebellum")  # fmt: skip
+DEEPEST_MM = 12.0  # farthest from cortex that any spec may let white matter be entered
+# Cortex belongs to the side of its white matter, so cortex of the medial wall may lie across
+# the mid-plane by its thickness; white matter may not.
+ACROSS_MM = 6.0
+OPPOSED = -0.5  # cosine between inward directions of two banks that face each other
+# Where several voxels of white matter are equally near, a voxel's inward direction is a matter of
+# choice, and single voxels come to hang on an opposed neighbour alone. So many of a mask may.
+HANGING_SHARE, HANGING_VOX = 0.05, 3
+TRACK_SHARE = 0.3
+APART_MM = 5.0
+ROUNDING_MM = 1e-3
 
-
-def broken_rules(host: Host, drawn: Drawn) -> list[str]:
-    """Names of the rules that a drawn subject breaks."""
-    broken = set()
-    to_cortex = ndimage.distance_transform_edt(
-        host.tissue != Tissue.CORTEX, sampling=host.grid.spacing_mm
-    )
-    for spec, grown in zip(drawn.specs, drawn.grown, strict=True):
-        mask = grown.mask_on(host.grid)
-        _, pieces = ndimage.label(mask, np.ones((3, 3, 3)))
-        if pieces != 1:
-            broken.add(RULES[0])
-        wanted = round(spec.volume_ml * 1000 / float(np.prod(host.grid.spacing_mm)))
-        if mask.sum() != wanted or spec.size_vox != wanted:
-            broken.add(RULES[1])
-        track = np.zeros_like(mask)
-        track[tuple(grown.vox[grown.on_track].T)] = True
-        white = host.tissue == Tissue.WHITE_MATTER
-        band = white & (to_cortex <= spec.growth.juxtacortical_mm + 1e-4)
-        if (mask & ~((host.tissue == Tissue.CORTEX) | band | (white & track))).any():
-            broken.add(RULES[2])
-        if len(np.unique(host.right[mask])) != 1:
-            broken.add(RULES[3])
-        foreign = (Tissue.BACKGROUND, Tissue.CSF, Tissue.DEEP_GREY, Tissue.VENTRICLE,
-                   Tissue.INFRATENTORIAL)  # fmt: skip
-        if np.isin(host.tissue[mask], foreign).any():
-            broken.add(RULES[4])
-    return sorted(broken)
+FOREIGN = (Tissue.BACKGROUND, Tissue.CSF, Tissue.DEEP_GREY, Tissue.VENTRICLE,
+           Tissue.INFRATENTORIAL)  # fmt: skip
+RULES = ("one_component", "exact_volume", "ribbon_and_band", "band_limit", "track",
+         "one_hemisphere", "foreign_tissue", "inside_brain", "jump_over_fluid",
+         "jump_between_banks", "lesions_apart")  # fmt: skip
+_HALF = [o for o in product((-1, 0, 1), repeat=3) if o > (0, 0, 0)]
 
 
-def count_broken(
-    cohort: Cohort, law: Law, count: int, workers: int
-) -> tuple[int, int, dict[str, int], dict[str, int]]:
-    """Draw subjects over all hosts of a cohort and check them.
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """A subject's labels as they are in its files.
 
-    Returns:
-        Number of subjects drawn and of those that break a rule, counts by rule, and counts of
-        refused tries by rejection test.
+    Args:
+        tissue: Tissue labels, shape (x, y, z).
+        brain: Brain mask.
+        matrix: Voxel indices to the subject's world (4, 4).
+        to_mni: The subject's world to MNI (4, 4).
     """
-    hosts = [s.id for s in cohort.subjects if not s.is_patient]
-    deals: dict[str, list[int]] = {}
-    for number in range(count):
-        deals.setdefault(hosts[number % len(hosts)], []).append(number)
-    found = map_items(partial(_check, cohort.folder, law), list(deals.items()), "drawing", workers)
-    rules: dict[str, int] = {}
-    refused: dict[str, int] = {}
-    n = bad = 0
-    for part in found:
-        for broken, faults in part:
-            n, bad = n + 1, bad + bool(broken)
-            for rule in broken:
-                rules[rule] = rules.get(rule, 0) + 1
-            for test, times in faults.items():
-                refused[test] = refused.get(test, 0) + times
-    return n, bad, rules, refused
+
+    tissue: NDArray[np.int16]
+    brain: NDArray[np.bool_]
+    matrix: NDArray[np.float64]
+    to_mni: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, cohort: Cohort, subject: Subject) -> Anatomy:
+        """Read tissue labels, brain mask and transforms."""
+        tissue, brain = (nib.load(cohort.path(subject, key)) for key in ("tissue", "brain"))
+        text = cohort.path(subject, "transforms").read_text(encoding="utf-8")
+        return cls(
+            np.asarray(tissue.dataobj).round().astype(np.int16),
+            np.asarray(brain.dataobj) > 0.5, tissue.affine,
+            np.array(json.loads(text)["t1w_to_mni"], dtype=float),
+        )  # fmt: skip
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Voxel size along each axis."""
+        return np.linalg.norm(self.matrix[:3, :3], axis=0)
+
+    @cached_property
+    def solid(self) -> NDArray[np.bool_]:
+        """Cortex and white matter."""
+        return np.isin(self.tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER))
+
+    def labels(self, vox: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Labels of voxels (n, 3)."""
+        return self.tissue[tuple(vox.T)]
+
+    def mni_x_mm(self, vox: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Signed distance of voxels (n, 3) to the mid-plane, right positive."""
+        row = (self.to_mni @ self.matrix)[0]
+        return vox @ row[:3] + row[3]
+
+    @cached_property
+    def _trees(self) -> dict[Tissue, cKDTree]:
+        # Of white matter only what touches something else can be nearest to cortex.
+        white = self.tissue == Tissue.WHITE_MATTER
+        shell = white & ~ndimage.binary_erosion(white)
+        masks = {
+            Tissue.CORTEX: self.tissue == Tissue.CORTEX,
+            Tissue.WHITE_MATTER: shell,
+            Tissue.VENTRICLE: self.tissue == Tissue.VENTRICLE,
+        }
+        return {k: cKDTree(np.argwhere(m) * self.spacing_mm) for k, m in masks.items()}
+
+    def away_mm(self, vox: NDArray[np.int64], tissue: Tissue) -> NDArray[np.float64]:
+        """Distance of voxels (n, 3) to the nearest voxel of a tissue, centre to centre."""
+        return self._trees[tissue].query(vox * self.spacing_mm)[0]
+
+    def inward(self, vox: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Unit vectors (n, 3) from cortex to its nearest white matter, zero for other voxels.
+
+        Where several voxels of white matter are equally near, their mean direction.
+        """
+        found = np.zeros((len(vox), 3))
+        cortex = self.labels(vox) == Tissue.CORTEX
+        points = vox[cortex] * self.spacing_mm
+        tree = self._trees[Tissue.WHITE_MATTER]
+        away, index = tree.query(points, k=8)
+        towards = tree.data[np.minimum(index, tree.n - 1)] - points[:, None]
+        nearest = away <= away[:, :1] + ROUNDING_MM
+        mean = (towards * nearest[..., None]).sum(axis=1) / nearest.sum(axis=1, keepdims=True)
+        found[cortex] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+        return found
 
 
-def _check(
-    folder: Path, law: Law, deal: tuple[str, list[int]]
-) -> list[tuple[list[str], dict[str, int]]]:
-    name, numbers = deal
-    table = Cohort.read(folder)
-    placement = place(load_host(table, table[name]), law.prior)
-    out = []
-    for number in numbers:
-        drawn = draw_subject(placement, law, Task(number, "lesion", f"draw-{number}"))
-        out.append((broken_rules(placement.host, drawn), dict(drawn.refused)))
-    return out
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one drawn lesion.
+
+    Args:
+        broken: Names of the rules that it breaks.
+        depth_mm: How far from cortex its white matter lies at most, the track left out.
+    """
+
+    broken: tuple[str, ...]
+    depth_mm: float
+
+
+def judge(anatomy: Anatomy, specs: Sequence[LesionSpec], grown: Sequence[Grown]) -> list[Verdict]:
+    """Check the lesions of one drawn subject."""
+    found = [_judged(anatomy, s, g.vox, g.on_track) for s, g in zip(specs, grown, strict=True)]
+    for number, one in enumerate(grown[1:], start=1):
+        earlier = np.concatenate([g.vox for g in grown[:number]]) * anatomy.spacing_mm
+        gap = cKDTree(earlier).query(one.vox * anatomy.spacing_mm)[0].min()
+        if gap <= APART_MM or specs[number].side != specs[0].side:
+            broken = (*found[number].broken, "lesions_apart")
+            found[number] = Verdict(broken, found[number].depth_mm)
+    return found
+
+
+def _judged(
+    anatomy: Anatomy, spec: LesionSpec, vox: NDArray[np.int64], on_track: NDArray[np.bool_]
+) -> Verdict:
+    if (vox < 0).any() or (vox >= anatomy.tissue.shape).any():
+        return Verdict(("inside_brain",), 0.0)
+    labels = anatomy.labels(vox)
+    cortex, white = labels == Tissue.CORTEX, labels == Tissue.WHITE_MATTER
+    band = vox[white & ~on_track]
+    depth_mm = float(anatomy.away_mm(band, Tissue.CORTEX).max(initial=0.0))
+    x = anatomy.mni_x_mm(vox) * (1 if spec.side == "R" else -1)
+    one_piece = len(piece_sizes(vox)) == 1
+    joined = piece_sizes(vox, anatomy.solid)
+    banks = piece_sizes(vox, anatomy.solid, anatomy.inward(vox))
+    by_rule = {
+        "one_component": one_piece,
+        "exact_volume": _exact(anatomy, spec, vox),
+        # Any cortex and, but for the track, white matter as far from it as the spec says.
+        "ribbon_and_band": bool((cortex | white).all())
+        and depth_mm <= spec.growth.juxtacortical_mm + ROUNDING_MM,
+        "band_limit": depth_mm <= DEEPEST_MM + ROUNDING_MM,
+        "track": not on_track.any() or _track_holds(anatomy, spec, vox, on_track),
+        "one_hemisphere": spec.side in ("L", "R")
+        and bool((x[~cortex] >= -ROUNDING_MM).all() and (x >= -ACROSS_MM).all()),
+        "foreign_tissue": not np.isin(labels, FOREIGN).any(),
+        "inside_brain": bool(anatomy.brain[tuple(vox.T)].all()),
+        "jump_over_fluid": not one_piece or len(joined) == 1,
+        "jump_between_banks": len(joined) > 1
+        or banks[1:].sum() <= max(HANGING_SHARE * len(vox), HANGING_VOX),
+    }
+    return Verdict(tuple(name for name, kept in by_rule.items() if not kept), depth_mm)
+
+
+def _exact(anatomy: Anatomy, spec: LesionSpec, vox: NDArray[np.int64]) -> bool:
+    voxel_mm3 = abs(float(np.linalg.det(anatomy.matrix[:3, :3])))
+    wanted = round(spec.volume_ml * 1000 / voxel_mm3)
+    return len(vox) == len(np.unique(vox, axis=0)) == spec.size_vox == wanted
+
+
+def _track_holds(
+    anatomy: Anatomy, spec: LesionSpec, vox: NDArray[np.int64], on_track: NDArray[np.bool_]
+) -> bool:
+    """Asked for, at most 30 %, one piece from the seed to the ventricle.
+
+    In white matter but for the cortex it starts in, and in reach of one step of the ventricle.
+    """
+    track = vox[on_track]
+    labels = anatomy.labels(track)
+    cortex = track[labels == Tissue.CORTEX]
+    from_seed = np.linalg.norm((cortex - spec.centre_vox) * anatomy.spacing_mm, axis=1)
+    step = float(np.linalg.norm(anatomy.spacing_mm)) + ROUNDING_MM
+    return bool(
+        spec.track
+        and len(track) <= TRACK_SHARE * len(vox)
+        and np.isin(labels, (Tissue.CORTEX, Tissue.WHITE_MATTER)).all()
+        and from_seed.max(initial=0.0) <= 8.0 + ROUNDING_MM
+        and len(piece_sizes(track)) == 1
+        and anatomy.away_mm(track, Tissue.VENTRICLE).min() <= step
+    )
+
+
+def piece_sizes(
+    vox: NDArray[np.int64], solid: NDArray[np.bool_] | None = None,
+    inward: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Sizes of the pieces of a mask whose voxels are joined through solid voxels, largest first.
+
+    Two of the 26 neighbours are joined where all voxels of the box between them are solid, so
+    neither a sheet that touches by edges nor one that touches by corners is crossed.
+
+    Args:
+        vox: Voxels (n, 3).
+        solid: What may lie in the box between two of them, shape of the grid; anything if None.
+        inward: Unit vectors (n, 3); voxels whose vectors are opposed are not joined.
+    """
+    first = vox.min(axis=0) - 1
+    local = vox - first
+    shape = local.max(axis=0) + 2
+    number = np.full(shape, -1)
+    number[tuple(local.T)] = np.arange(len(vox))
+    pairs = []
+    for offset in _HALF:
+        other = number[tuple((local + offset).T)]
+        rows = np.flatnonzero(other >= 0)
+        if solid is not None:
+            # Corners lie within the box of the mask, so within the grid.
+            for corner in product(*((0, o) if o else (0,) for o in offset)):
+                rows = rows[solid[tuple((vox[rows] + corner).T)]]
+        if inward is not None:
+            cosine = np.einsum("ij,ij->i", inward[rows], inward[other[rows]])
+            rows = rows[cosine > OPPOSED]
+        pairs.append(np.stack([rows, other[rows]]))
+    a, b = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(len(vox), len(vox)))
+    pieces = csgraph.connected_components(graph, directed=False)[1]
+    return np.sort(np.bincount(pieces))[::-1]

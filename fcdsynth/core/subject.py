@@ -60,6 +60,7 @@ FILE_KEYS: Mapping[str, str] = MappingProxyType(
         "t1w_mirror": "T1w minus its mirrored place, in robust SD of the brain",
         "flair_mirror": "FLAIR minus its mirrored place, in robust SD of the brain",
         "soft": "soft lesion map in [0, 1] (written by draw)",
+        "track": "transmantle track, the part of the region that runs to a ventricle (by draw)",
         "region": "region that was or will be redrawn (written by draw)",
         "transforms": "JSON with the 4 x 4 world matrices flair_to_t1w and t1w_to_mni",
         "spec": "JSON with the draw's spec",

@@ -64,7 +64,7 @@ class Candidate:
         limits: Thresholds.
         bounds_ml: Volumes between which it must lie, to a voxel.
         gallery: Training masks that it must not copy; None where there are none.
-        targeted: Whether its lobe and side were asked for: the site law has no say then.
+        targeted: Whether its lobe or side was asked for: the site law has no say then.
     """
 
     placement: Placement

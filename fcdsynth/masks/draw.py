@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.progress import map_items
 from fcdsynth.core.run import Run
-from fcdsynth.core.subject import Group, Origin, Parent, Role, Split, Subject
+from fcdsynth.core.subject import Subject
 from fcdsynth.masks.checks import Limits
+from fcdsynth.masks.dealing import check_targets, deal, tasks_for, without_place
 from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.host import load_host
-from fcdsynth.masks.job import Job, Law, Task, work
-from fcdsynth.masks.laws.fit import fit_prior
-from fcdsynth.masks.laws.growths import TRIALS
-from fcdsynth.masks.laws.prior import PUBLISHED, LesionPrior, named_prior
+from fcdsynth.masks.job import Job, Law, work
+from fcdsynth.masks.laws.fit import prior_from
+from fcdsynth.masks.laws.prior import PUBLISHED, named_prior
 from fcdsynth.masks.make import make_all
-from fcdsynth.masks.spec import Growth, LesionSpec, read_specs
-from fcdsynth.masks.targets import Target, check_targets, hosts_for, read_targets
+from fcdsynth.masks.outcome import row_of, write_outcome
+from fcdsynth.masks.settings import check_aims, trials_of
+from fcdsynth.masks.spec import Growth, read_specs
+from fcdsynth.masks.targets import Target, narrowed, read_targets
 from fcdsynth.masks.training import (
     anatomy_files,
     refuse_held_out,
     training_hosts,
     training_patients,
 )
-from fcdsynth.masks.ways.gather import gallery_of, load_donors
+from fcdsynth.masks.ways.gather import (
+    gallery_of,
+    load_donors,
+    measure_with_donors,
+    usable_donors,
+)
 
-_FROM_HOST = ("t1w", "flair", "brain", "tissue", "depth", "transforms")
+_LOG = logging.getLogger(__name__)
 
 
 def draw(
@@ -53,7 +57,7 @@ def draw(
     fwhm_mm: float | None = None,
     lobe_weight: float | None = None,
     growth: Growth | None = None,
-    growth_trials: int = TRIALS,
+    growth_trials: int | None = None,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
     workers: int = 1,
 ) -> Path:
@@ -61,7 +65,8 @@ def draw(
 
     Writes a cohort of synthetic subjects that still lack images of their own: each row names
     its host's volumes and tissue maps and holds the drawn region, its soft map and its spec;
-    lesional rows hold it as lesion too. Also writes prior.json, refusals.json, summary.json.
+    lesional rows hold it as lesion too, and rows whose region has a transmantle track hold that
+    on its own. Also writes prior.json, refusals.json, summary.json.
 
     Args:
         cohort: A prepared cohort. Training subjects are those of split train, or everyone
@@ -78,8 +83,9 @@ def draw(
         per_subject: Number of lesions in each subject, all on one side; null draws it from
             what the training patients have.
         target: A target.json of `fcdsynth coverage`, or written by hand: the kinds of lesion to
-            draw and how many of each.
-        prior: A prior.json to use instead of fitting, or the word published.
+            draw and how many of each. Controls get regions of the same kinds. Not for ellipsoids.
+        prior: A prior.json to use instead of fitting, or the word published. Settings of the fit
+            are refused with it.
         hosts: Ids of the controls to draw in; all training controls by default.
         median_ml: Median lesion volume in ml instead of the prior's.
         sigma_ln: Standard deviation of ln volume instead of the prior's.
@@ -87,8 +93,8 @@ def draw(
         lobe_weight: Weight in [0, 1] of the lobe shares in the fitted site law; chosen by
             likelihood by default.
         growth: How all masks grow, in place of what was fitted.
-        growth_trials: Growths tried at the place of each training lesion when a prior is fitted,
-            at least 2; 0 leaves growth at its defaults.
+        growth_trials: Growths tried at the place of each training lesion when a prior is fitted:
+            60 by default, else at least 2, or 0 to leave growth at its defaults.
         limits: Thresholds of the rejection tests.
         workers: Number of processes.
 
@@ -98,51 +104,65 @@ def draw(
     Raises:
         CohortError: If there is no host or nothing to draw, or a host refuses every try.
         LeakageError: If a host or a patient behind the prior is a validation or test subject.
-        SettingsError: If a setting is out of range.
+        SettingsError: If a setting is out of range or contradicts another one, or no host can
+            serve a target.
     """
+    trials = trials_of(prior, fwhm_mm, lobe_weight, growth_trials)
+    check_aims(per_subject, method, target)
     table = Cohort.read(cohort)
     patients, chosen = training_patients(table), training_hosts(table, hosts)
     targets = () if target is None else read_targets(target)
-    check_targets(targets, table)
+    placeless = without_place(table, chosen, targets)
+    check_targets(targets, table, chosen, placeless)
     n_lesions = _number_of_lesions(lesions, patients, targets)
     n_controls = n_lesions if controls is None else controls
     if min(n_lesions, n_controls) < 0 or n_lesions + n_controls == 0:
         raise SettingsError("lesions", f"{n_lesions} lesions and {n_controls} controls",
                             "at least one mask to draw", "Give --lesions.")  # fmt: skip
-    if per_subject is not None and per_subject < 1:
-        raise SettingsError("per_subject", str(per_subject), "at least 1, or null",
-                            "Change the setting.")  # fmt: skip
-    read = [*anatomy_files(table, chosen), *anatomy_files(table, patients, "lesion")]
+    taught = anatomy_files(table, patients, "lesion")
+    if prior is not None:  # a patient that cannot be read is passed over then
+        taught = [path for path in taught if path.exists()]
+    read = [*anatomy_files(table, chosen), *taught]
     read += [Path(f) for f in (prior, target) if f is not None and f != PUBLISHED]
     settings = {
         "cohort": cohort, "lesions": n_lesions, "controls": n_controls, "method": method,
         "per_subject": per_subject, "target": target, "prior": prior, "hosts": hosts,
         "median_ml": median_ml, "sigma_ln": sigma_ln, "fwhm_mm": fwhm_mm,
-        "lobe_weight": lobe_weight, "growth": growth, "growth_trials": growth_trials,
+        "lobe_weight": lobe_weight, "growth": growth, "growth_trials": trials,
         "limits": limits,
     }  # fmt: skip
     run = Run(out, "draw", settings, [table.folder / TABLE, *read], seed)
     if run.complete:
         return run.out
-    law = _prior(table, patients, prior, fwhm_mm, lobe_weight, workers, growth_trials)
+    notices = [f"{name} has no t1w_to_mni, so no target by lobe is drawn in it."
+               for name in sorted(placeless)]  # fmt: skip
+    if prior is None:
+        measured, donors = measure_with_donors(table, patients, workers, trials)
+        law = prior_from(measured, fwhm_mm, lobe_weight, cohort=table.name)
+    else:
+        law = named_prior(prior)
+        donors, left_out = usable_donors(table, patients, workers)
+        notices += left_out
     refuse_held_out(table, law.fitted_on, "a patient behind the prior")
+    for text in notices:
+        _LOG.warning("%s", text)
     given: dict[str, Any] = {"median_ml": median_ml, "sigma_ln": sigma_ln}
     size = replace(law.size, **{name: v for name, v in given.items() if v is not None})
     law = replace(law, size=size)
-    donors = load_donors(table, patients, workers)
-    gallery = gallery_of(donors)
+    for aim in targets:
+        narrowed(size, aim)  # refuses what the law cannot meet before anything is drawn
     decides = Law(seed, law, method, growth, limits, per_subject,
-                  donors if method == "transplant" else {}, gallery)  # fmt: skip
+                  donors if method == "transplant" else {}, gallery_of(donors))  # fmt: skip
     with run:
-        tasks = _tasks(n_lesions, n_controls, targets)
-        jobs = _share(table, chosen, run, tasks, seed, decides)
+        dealt = deal(tasks_for(n_lesions, n_controls, targets), chosen, seed, placeless)
+        jobs = [Job(table.folder, host, run.folder, share, decides)
+                for host, share in dealt.items()]  # fmt: skip
         drawn = [row for rows in map_items(work, jobs, "drawing masks", workers) for row in rows]
         drawn.sort(key=lambda row: str(row["id"]))
-        rows = tuple(_row(table, run.folder, record) for record in drawn)
+        rows = tuple(row_of(table, run.folder, record) for record in drawn)
         Cohort(run.folder, rows, f"{table.name}-drawn", fitted_on=law.fitted_on).write()
         law.write(run.folder / "prior.json")
-        _write(run.folder / "refusals.json", _refusals(drawn))
-        _write(run.folder / "summary.json", _summary(drawn))
+        write_outcome(run.folder, drawn, notices)
     return run.out
 
 
@@ -172,104 +192,3 @@ def _number_of_lesions(
             "Leave out --lesions or mend the counts of the target.",
         )  # fmt: skip
     return wanted
-
-
-def _prior(
-    table: Cohort, patients: Sequence[Subject], prior: str | None, fwhm_mm: float | None,
-    lobe_weight: float | None, workers: int, growth_trials: int,
-) -> LesionPrior:  # fmt: skip
-    if prior is not None:
-        return named_prior(prior)
-    return fit_prior(
-        table, patients, fwhm_mm, lobe_weight, workers=workers, growth_trials=growth_trials
-    )
-
-
-def _tasks(n_lesions: int, n_controls: int, targets: Sequence[Target]) -> list[Task]:
-    wanted: list[Target | None] = [t for t in targets for _ in range(t.count)]
-    wanted += [None] * (n_lesions + n_controls - len(wanted))
-    return [
-        Task(number, "lesion" if number < n_lesions else "control", f"syn-{number + 1:05d}", aim)
-        for number, aim in enumerate(wanted)
-    ]
-
-
-def _share(
-    table: Cohort, hosts: Sequence[Subject], run: Run, tasks: Sequence[Task], seed: int, law: Law
-) -> list[Job]:
-    """Deal the subjects out to the hosts: every round visits each host once, in a new order.
-
-    What is drawn for a site goes to the hosts of that site, the least used first.
-    """
-    rng = np.random.default_rng(seed)
-    order: list[int] = []
-    while len(order) < len(tasks):
-        order += [int(i) for i in rng.permutation(len(hosts))]
-    dealt: dict[str, list[Task]] = {}
-    for task, index in zip(tasks, order, strict=False):
-        host = hosts[index]
-        if task.target is not None and task.target.site not in ("", host.site):
-            fitting = hosts_for(task.target, hosts)
-            host = min(fitting, key=lambda s: (len(dealt.get(s.id, ())), hosts.index(s)))
-        dealt.setdefault(host.id, []).append(task)
-    return [
-        Job(table.folder, host, run.folder, tuple(share), law)
-        for host, share in sorted(dealt.items())
-    ]
-
-
-def _row(table: Cohort, folder: Path, record: dict[str, Any]) -> Subject:
-    specs: tuple[LesionSpec, ...] = record["specs"]
-    spec, name = specs[0], record["id"]
-    host = table.moved(folder)[spec.host]
-    donors = sorted({s.donor for s in specs if s.donor})
-    lesional = spec.kind == "lesion"
-    files = {key: host.files[key] for key in _FROM_HOST if host.has(key)}
-    own = ("lesion", "soft", "region") if lesional else ("soft", "region")
-    files |= {key: f"{name}/{name}_{key}.nii.gz" for key in own}
-    files["spec"] = f"{name}/{name}_spec.json"
-    return Subject(
-        name,
-        Group.PATIENT if lesional else Group.CONTROL,
-        Origin.SYNTHETIC,
-        site=host.site,
-        scanner=host.scanner,
-        split=Split.TRAIN,
-        parents=(Parent(host.id, Role.HOST), *(Parent(d, Role.MASK) for d in donors)),
-        sex=host.sex,
-        age_code=host.age_code,
-        subtype=spec.subtype if lesional else "",
-        side=spec.side if lesional else "",
-        lobe=",".join(dict.fromkeys(s.lobe for s in specs if s.lobe)) if lesional else "",
-        files=files,
-    )
-
-
-def _refusals(drawn: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    refused: Counter[str] = Counter()
-    for record in drawn:
-        refused.update(record["refused"])
-    total = sum(refused.values())
-    return {"accepted": len(drawn), "refused": total, "by_test": dict(sorted(refused.items()))}
-
-
-def _summary(drawn: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    specs: list[LesionSpec] = [spec for record in drawn for spec in record["specs"]]
-    volumes = [s.volume_ml for s in specs]
-    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
-    return {
-        "kind": dict(sorted(Counter(s.kind for s in specs).items())),
-        "volume_ml": {f"q{round(100 * q):02d}": round(float(np.quantile(volumes, q)), 3)
-                      for q in shares},
-        "side": dict(sorted(Counter(s.side for s in specs).items())),
-        "lobe": dict(sorted(Counter(s.lobe or "unknown" for s in specs).items())),
-        "method": dict(sorted(Counter(s.method for s in specs).items())),
-        "lesions_per_subject": dict(sorted(Counter(len(r["specs"]) for r in drawn).items())),
-        "subtype": dict(sorted(Counter(s.subtype for s in specs).items())),
-        "tracks": sum(record["track_vox"] > 0 for record in drawn),
-        "masks_per_host": dict(sorted(Counter(s.host for s in specs).items())),
-    }  # fmt: skip
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -14,8 +14,10 @@ from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.run import write_provenance
 from fcdsynth.masks.laws.fit import measure_patients, prior_from
+from fcdsynth.masks.laws.growths import TRIALS
 from fcdsynth.masks.laws.prior import LesionPrior, map_beside
 from fcdsynth.masks.prior_page import prior_page
+from fcdsynth.masks.settings import check_trials
 from fcdsynth.masks.training import anatomy_files, training_patients
 
 
@@ -25,6 +27,7 @@ def fit_prior(
     fwhm_mm: float | None = None,
     lobe_weight: float | None = None,
     mirror: float | None = None,
+    growth_trials: int = TRIALS,
     seed: int = 0,
     workers: int = 1,
 ) -> Path:
@@ -43,6 +46,8 @@ def fit_prior(
             by default.
         mirror: Share of each lesion's density that goes to the other side; chosen by
             likelihood by default.
+        growth_trials: Growths tried at the place of each lesion, at least 2; 0 leaves growth at
+            its defaults.
         seed: Seed of everything random.
         workers: Number of processes.
 
@@ -58,6 +63,7 @@ def fit_prior(
     if path.suffix != ".json":
         raise SettingsError("out", str(out), "the name of a file that ends in .json",
                             "Give one, such as prior.json.")  # fmt: skip
+    check_trials(growth_trials)
     table = Cohort.read(cohort)
     patients = training_patients(table)
     if not patients:
@@ -67,12 +73,13 @@ def fit_prior(
         )  # fmt: skip
     read = anatomy_files(table, patients, "lesion")
     inputs = {str(p): provenance.hash_path(p) for p in [table.folder / TABLE, *read]}
-    settings: dict[str, Any] = {"fwhm_mm": fwhm_mm, "lobe_weight": lobe_weight, "mirror": mirror}
+    settings: dict[str, Any] = {"fwhm_mm": fwhm_mm, "lobe_weight": lobe_weight, "mirror": mirror,
+                                "growth_trials": growth_trials}  # fmt: skip
     key = provenance.run_key("draw fit-prior", settings, inputs, seed)
     if _is_whole(path, key):
         return path
     start = time.monotonic()
-    measured = measure_patients(table, patients, seed, workers)
+    measured = measure_patients(table, patients, seed, workers, growth_trials=growth_trials)
     prior = prior_from(measured, fwhm_mm, lobe_weight, mirror, seed, table.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".scratch-", dir=path.parent) as name:

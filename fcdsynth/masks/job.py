@@ -151,6 +151,7 @@ def draw_subject(placement: Placement, law: Law, task: Task) -> Drawn:
     # Volume and subtype are kept over the tries: redrawing them would bend the size law
     # towards what is easily placed.
     size = law.prior.size if task.target is None else narrowed(law.prior.size, task.target)[0]
+    targeted = task.target is not None and task.target.names_place
     first = size.draw(rng)
     others = sorted((law.prior.size.draw(rng) for _ in range(count - 1)), reverse=True)
     specs: list[LesionSpec] = []
@@ -169,7 +170,7 @@ def draw_subject(placement: Placement, law: Law, task: Task) -> Drawn:
         elif task.target is not None:
             allowed = seeds_in(placement.host, task.target)
         spec, grown, faults = _draw_one(
-            placement, law, rng, wanted, allowed, size, task.target is not None and not place_number
+            placement, law, rng, wanted, allowed, size, targeted and not place_number
         )
         specs.append(spec)
         made.append(grown)
@@ -201,14 +202,18 @@ def _draw_one(
 def _write_item(folder: Path, task: Task, placement: Placement, drawn: Drawn) -> None:
     grid, name = placement.host.grid, task.name
     mask = np.zeros(grid.shape, dtype=bool)
+    track = np.zeros(grid.shape, dtype=bool)
     soft = np.zeros(grid.shape, dtype=np.float32)
     for grown in drawn.grown:
         mask |= grown.mask_on(grid)
+        track[tuple(grown.vox[grown.on_track].T)] = True
         soft = np.maximum(soft, grown.soft_on(grid))
     region = write_volume(folder / f"{name}_region.nii.gz", Volume(mask, grid))
     if task.kind == "lesion":
         shutil.copyfile(region, folder / f"{name}_lesion.nii.gz")
     write_volume(folder / f"{name}_soft.nii.gz", Volume(soft, grid))
+    if track.any():
+        write_volume(folder / f"{name}_track.nii.gz", Volume(track, grid))
     write_specs(folder / f"{name}_spec.json", drawn.specs)
     record = {
         "refused": dict(sorted(drawn.refused.items())),

@@ -35,14 +35,19 @@ class Nearest:
     Args:
         subject: Subject id of the mask most like in shape.
         aligned_dice: Dice with it after alignment, see `aligned_dice`.
-        placed_subject: Subject id of the mask most alike in place, empty when unknown.
-        placed_dice: Dice with it in MNI space, mirrored or not, 0 when unknown.
+        placed_subject: Subject id of the mask most alike in place, empty where none overlaps
+            or the place is unknown.
+        placed_dice: Dice with it in MNI space, mirrored or not, 0 where there is none.
+        mask: Number of the first mask in the gallery, -1 where there is none.
+        placed_mask: Number of the second one.
     """
 
     subject: str
     aligned_dice: float
     placed_subject: str = ""
     placed_dice: float = 0.0
+    mask: int = -1
+    placed_mask: int = -1
 
 
 @dataclass(frozen=True)
@@ -167,17 +172,21 @@ class Gallery:
         Raises:
             SettingsError: If the mask is empty.
         """
-        if not self.subjects:
-            return Nearest("", 0.0)
-        counts = np.array([name != apart_from for name in self.subjects])
-        alike = self.aligned.dice(_body(_canonical(points_mm), STEP_MM), _FLIPS) * counts
-        best = int(np.argmax(alike))
-        found = Nearest(self.subjects[best], float(alike[best]))
+        counts = np.array([name != apart_from for name in self.subjects], dtype=bool)
+        alike = self.aligned.dice(_body(_canonical(points_mm), STEP_MM), _FLIPS)
+        mask, subject, dice = self._best(alike * counts)
         if mni_mm is None:
-            return found
-        near = self.placed.dice(_body(mni_mm, STEP_MM), _SIDES) * counts
-        there = int(np.argmax(near))
-        return Nearest(found.subject, found.aligned_dice, self.subjects[there], float(near[there]))
+            return Nearest(subject, dice, mask=mask)
+        near = self.placed.dice(_body(mni_mm, STEP_MM), _SIDES)
+        placed_mask, placed_subject, placed_dice = self._best(near * counts)
+        return Nearest(subject, dice, placed_subject, placed_dice, mask, placed_mask)
+
+    def _best(self, dice: NDArray[np.float64]) -> tuple[int, str, float]:
+        """Number, subject id and Dice of the most alike; -1 and empty where nothing is shared."""
+        if not dice.any():
+            return -1, "", 0.0
+        best = int(np.argmax(dice))
+        return best, self.subjects[best], float(dice[best])
 
     def is_copy(self, nearest: Nearest) -> bool:
         """Whether a mask is more like a training mask than those of two patients are."""

@@ -138,11 +138,16 @@ def read_specs(path: Path) -> tuple[LesionSpec, ...]:
     """Read a spec.json.
 
     Raises:
-        SettingsError: If it is absent or no such file, or a key is unknown.
+        SettingsError: If it is absent or no such file, a key is unknown, or it holds no lesion
+            or lesions of several hosts.
     """
     try:
         lesions = json.loads(path.read_text(encoding="utf-8"))["lesions"]
-        return tuple(LesionSpec.from_record(record, str(path)) for record in lesions)
+        specs = tuple(LesionSpec.from_record(record, str(path)) for record in lesions)
+        hosts = {spec.host for spec in specs}
+        if len(hosts) != 1:
+            raise ValueError(f"{len(specs)} lesions in {len(hosts)} hosts")
+        return specs
     except (OSError, TypeError, ValueError, KeyError) as error:
         raise SettingsError(
             str(path), f"{type(error).__name__}: {error}", "a spec.json written by fcdsynth draw",

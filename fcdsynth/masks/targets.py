@@ -13,18 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, SettingsError
-from fcdsynth.core.subject import Subject
 from fcdsynth.core.whole import write_whole
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.size import SizeLaw
-from fcdsynth.masks.training import training_subjects
 from fcdsynth.measure.lobes import LOBES, lobe_index
 
 LEAST_MASS = 0.001
 _FLAT = 100.0
-_REMEDY = "Mend the target; fcdsynth coverage writes a target.json to start from."
+REMEDY = "Mend the target; fcdsynth coverage writes a target.json to start from."
 
 
 @dataclass(frozen=True)
@@ -63,10 +60,15 @@ class Target:
         }  # fmt: skip
         for name, (wrong, expected) in faults.items():
             if wrong:
-                raise SettingsError(f"target.{name}", repr(getattr(self, name)), expected, _REMEDY)
+                raise SettingsError(f"target.{name}", repr(getattr(self, name)), expected, REMEDY)
         if self.low_ml >= self.high_ml:
             raise SettingsError("target", f"{self.low_ml:g} to {self.high_ml:g} ml",
-                                "low_ml below high_ml", _REMEDY)  # fmt: skip
+                                "low_ml below high_ml", REMEDY)  # fmt: skip
+
+    @property
+    def names_place(self) -> bool:
+        """Whether it says where in the brain: a lobe or a side."""
+        return bool(self.lobe or self.side)
 
     @property
     def words(self) -> str:
@@ -126,9 +128,9 @@ def read_targets(path: Path | str) -> tuple[Target, ...]:
             raise ValueError('something else than {"targets": [...]}')
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(str(path), f"{type(error).__name__}: {error}",
-                            'JSON of the form {"targets": [...]}', _REMEDY) from error  # fmt: skip
+                            'JSON of the form {"targets": [...]}', REMEDY) from error  # fmt: skip
     if not given:
-        raise SettingsError(str(path), "no target", "at least one", _REMEDY)
+        raise SettingsError(str(path), "no target", "at least one", REMEDY)
     return tuple(_read_one(row, number, path) for number, row in enumerate(given, 1))
 
 
@@ -137,7 +139,7 @@ def _read_one(row: Any, number: int, path: Path) -> Target:
     known = {f.name for f in fields(Target)}
     if not isinstance(row, dict) or set(row) - known:
         found = f"keys {sorted(set(row) - known)}" if isinstance(row, dict) else repr(row)
-        raise SettingsError(name, found, f"an object with keys {', '.join(sorted(known))}", _REMEDY)
+        raise SettingsError(name, found, f"an object with keys {', '.join(sorted(known))}", REMEDY)
     try:
         return Target(**{key: value for key, value in row.items() if value is not None})
     except SettingsError as error:
@@ -145,34 +147,6 @@ def _read_one(row: Any, number: int, path: Path) -> Target:
             f"{name}, {error.subject.removeprefix('target.')}", error.found, error.expected,
             error.remedy,
         ) from error  # fmt: skip
-
-
-def hosts_for(target: Target, hosts: Sequence[Subject]) -> tuple[Subject, ...]:
-    """The hosts of a target's site, in the order given; all of them where any site will do."""
-    return tuple(s for s in hosts if target.site in ("", s.site))
-
-
-def check_targets(targets: Sequence[Target], cohort: Cohort) -> None:
-    """Refuse targets that no training control of a cohort can host.
-
-    Raises:
-        SettingsError: If a target names a site that the cohort has not, or one without a
-            training control.
-    """
-    controls = [s for s in training_subjects(cohort) if not s.is_patient]
-    known = sorted({s.site for s in cohort.subjects if s.site})
-    usable = sorted({s.site for s in controls if s.site})
-    for number, target in enumerate(targets, 1):
-        if target.site and target.site not in known:
-            names = ", ".join(known) or "no named site"
-            raise SettingsError(f"target {number}", f"site {target.site!r}", names, _REMEDY)
-        if not hosts_for(target, controls):
-            raise SettingsError(
-                f"target {number}", f"site {target.site!r}, which has no training control"
-                if target.site else "a cohort without a training control",
-                f"a site with controls to draw in: {', '.join(usable) or 'none has any'}",
-                "Leave the target out, or add controls of that site.",
-            )  # fmt: skip
 
 
 def mass_between(law: SizeLaw, low_ml: float, high_ml: float) -> float:

@@ -232,6 +232,17 @@ def test_a_copy_is_found_wherever_it_lies_and_however_turned():
     assert find_copies([new], twins).shape_limit < 0.95
 
 
+def test_a_copy_of_a_second_piece_is_named_by_that_piece():
+    second = replace(blob("r3", False, 50, shift=70.0), number=1)
+    real = [*[blob(f"r{i}", False, i) for i in range(8)], second]
+    copy = blob("copy", True, 50, shift=70.0)
+    match = find_copies([copy], real).flagged[0]
+    assert (match.alike, match.nearby) == ("r3 piece 2", "r3 piece 2")
+    # Where it overlaps none no mask is named.
+    far = find_copies([blob("far", True, 50, shift=300.0)], real).flagged[0]
+    assert (far.alike, far.nearby, far.place_dice) == ("r3 piece 2", "", 0.0)
+
+
 def test_small_masks_are_not_searched():
     real = [blob(f"r{i}", False, i) for i in range(3)]
     tiny = blob("tiny", True, 1, volume_ml=0.2)

@@ -34,8 +34,6 @@ from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.laws.size import SizeLaw
 from fcdsynth.masks.targets import (
     Target,
-    check_targets,
-    hosts_for,
     mass_between,
     narrowed,
     read_targets,
@@ -439,21 +437,6 @@ def test_bad_targets_are_named(tmp_path, text, match):
         read_targets(path)
     with pytest.raises(SettingsError, match="no file"):
         read_targets(tmp_path / "none.json")
-
-
-def test_targets_need_a_site_with_training_controls(tmp_path):
-    splits = dict(TRAIN_TWO) | {"sub-00006": Split.TEST}  # site 2 keeps no training control
-    table = prepared_cohort(tmp_path, splits=splits)
-    check_targets([Target(site="site-1"), Target("FL")], table)
-    with pytest.raises(SettingsError, match=r"target 2: found site 'Rome'.*site-1, site-2"):
-        check_targets([Target(), Target(site="Rome")], table)
-    with pytest.raises(SettingsError, match="no training control"):
-        check_targets([Target(site="site-2")], table)
-    with pytest.raises(SettingsError, match="without a training control"):
-        check_targets([Target()], table.select(lambda s: s.is_patient))
-    controls = [s for s in table.subjects if not s.is_patient]
-    assert [s.id for s in hosts_for(Target(site="site-1"), controls)] == ["sub-00005", "sub-00007"]
-    assert len(hosts_for(Target(), controls)) == 4
 
 
 def test_mass_between_by_hand():

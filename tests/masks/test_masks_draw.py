@@ -16,9 +16,9 @@ from fcdsynth.core.leakage import check_leakage
 from fcdsynth.core.subject import Group, Origin, Split
 from fcdsynth.core.volume import Volume, read_labels, read_mask, read_volume, write_volume
 from fcdsynth.masks.draw import draw, execute
-from fcdsynth.masks.laws.fit import fit_prior
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import read_specs
+from fcdsynth.masks.ways.gather import measure_with_donors
 from fcdsynth.measure.components import label_components
 
 
@@ -27,8 +27,10 @@ def few_trials():
     """Eight growths a lesion in place of 60; what they find is tested elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "fcdsynth.masks.draw.fit_prior",
-            lambda *args, **more: fit_prior(*args, **{**more, "growth_trials": 8}),
+            "fcdsynth.masks.draw.measure_with_donors",
+            lambda table, patients, workers, trials: measure_with_donors(
+                table, patients, workers, min(trials, 8)
+            ),
         )
         yield
 
@@ -258,6 +260,8 @@ def test_targets_are_met(cohort, tmp_path):
     assert all(2 - voxel <= s.volume_ml <= 4 + voxel for s in specs[:2])
     assert specs[2].volume_ml >= 8 - voxel
     assert [s.kind for s in specs] == ["lesion"] * 3 + ["control"]
+    # Of three lesions two are small left ones, so the first control's region is one too.
+    assert (specs[3].side, 2 - voxel <= specs[3].volume_ml <= 4 + voxel) == ("L", True)
     with pytest.raises(SettingsError, match="the targets ask for 3"):
         draw(str(cohort), str(tmp_path / "x"), lesions=5, target=str(target))
 

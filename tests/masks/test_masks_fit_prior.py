@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fcdsynth.cli import main
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.subject import Split
 from fcdsynth.core.volume import Volume, read_mask, write_volume
@@ -33,7 +34,9 @@ def cohort(tmp_path_factory):
 def quick(monkeypatch):
     """Leave out the growths, which take most of the time."""
     measure = module.measure_patients
-    monkeypatch.setattr(module, "measure_patients", lambda *a: measure(*a, growth_trials=0))
+    monkeypatch.setattr(
+        module, "measure_patients", lambda *a, growth_trials: measure(*a, growth_trials=0)
+    )
 
 
 def test_files_of_training_patients_only(tmp_path, cohort, quick):
@@ -61,12 +64,23 @@ def test_the_same_fit_gives_the_same_bytes_on_any_number_of_processes(tmp_path, 
         assert (one.parent / name).read_bytes() == (two.parent / name).read_bytes()
 
 
+def test_growths_are_tried_as_often_as_asked(tmp_path, cohort):
+    words = ["draw", "fit-prior", str(cohort.folder)]
+    for trials, name in ((4, "four.json"), (0, "none.json")):
+        path = tmp_path / name
+        assert main([*words, str(path), "--growth_trials", str(trials)]) == 0
+        law = LesionPrior.read(path).growths
+        assert (law.tried, bool(law.examples)) == (trials, trials > 0)
+    with pytest.raises(RunError, match="other inputs, settings"):
+        fit_prior(str(cohort.folder), str(tmp_path / "none.json"), growth_trials=2)
+
+
 def test_a_finished_fit_is_kept_and_another_one_refused(tmp_path, cohort, quick, monkeypatch):
     path = tmp_path / "prior.json"
     fit_prior(str(cohort.folder), str(path), lobe_weight=0.5)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     with monkeypatch.context() as patch:
-        patch.setattr(module, "measure_patients", lambda *_: pytest.fail("measured again"))
+        patch.setattr(module, "measure_patients", lambda *_, **__: pytest.fail("measured again"))
         assert fit_prior(str(cohort.folder), str(path), lobe_weight=0.5) == path
         with pytest.raises(RunError, match="other inputs, settings"):
             fit_prior(str(cohort.folder), str(path), lobe_weight=0.6)
@@ -126,7 +140,8 @@ def test_an_unusable_mask_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize(("settings", "name"), [
     ({"mirror": 2.0}, "mirror"), ({"fwhm_mm": 500.0, "lobe_weight": 0.5}, "fwhm_mm"),
-    ({"lobe_weight": -1.0}, "lobe_weight"),
+    ({"lobe_weight": -1.0}, "lobe_weight"), ({"growth_trials": -3}, "growth_trials"),
+    ({"growth_trials": 1}, "growth_trials"),
 ])  # fmt: skip
 def test_settings_out_of_range_leave_nothing(tmp_path, cohort, quick, settings, name):
     with pytest.raises(SettingsError, match=name):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cc3d
@@ -254,7 +255,8 @@ def test_spec_round_trip_and_bad_specs(candidate, tmp_path):
     path.write_text(path.read_text().replace('"side"', '"wide"'))
     with pytest.raises(SettingsError, match="unknown keys"):
         read_specs(path)
-    for text in ("[]", "{}", "no json"):
+    both = json.dumps({"lesions": [asdict(spec), asdict(replace(spec, host="sub-9"))]})
+    for text in ("[]", "{}", "no json", '{"lesions": []}', both):
         path.write_text(text)
         with pytest.raises(SettingsError, match=r"spec\.json"):
             read_specs(path)

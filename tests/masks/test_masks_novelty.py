@@ -106,7 +106,9 @@ def test_gallery_names_the_nearest():
     found = gallery.nearest(_box(5, 11, 7), masks[2] - [50, 50, 48])
     assert found.subject == "box"
     assert found.aligned_dice == pytest.approx(2 * 385 / (385 + 455))
-    assert found.placed_subject == "ball"
+    assert (found.placed_subject, found.mask, found.placed_mask) == ("ball", 1, 2)
+    nowhere = gallery.nearest(_box(5, 11, 7), masks[2] + 150)
+    assert (nowhere.placed_subject, nowhere.placed_dice, nowhere.placed_mask) == ("", 0.0, -1)
     assert gallery.nearest(_box(13, 7, 5), apart_from="box").subject != "box"
     assert gallery.nearest(_box(13, 7, 5)).placed_dice == 0.0
     for mask, name in zip(masks, gallery.subjects, strict=True):
@@ -114,6 +116,15 @@ def test_gallery_names_the_nearest():
         # The gallery is the plain function, many at a time.
         assert one.subject == name
         assert one.aligned_dice == pytest.approx(aligned_dice(mask, mask))
+
+
+def test_the_nearest_of_several_masks_of_a_subject_is_told():
+    masks = [_box(41, 3, 3), _ball(6), _box(13, 7, 5)]
+    gallery = Gallery.of(masks, ["a", "b", "a"], [masks[0], masks[1], masks[2] + 40])
+    found = gallery.nearest(_box(7, 5, 13), _box(13, 7, 5) + 40)
+    assert (found.subject, found.mask, found.placed_mask) == ("a", 2, 2)
+    assert (found.aligned_dice, found.placed_dice) == pytest.approx((1.0, 1.0))
+    assert gallery.nearest(_ball(6), apart_from="b").mask in (0, 2)
 
 
 def test_limits_come_from_other_patients():

@@ -20,9 +20,10 @@ class Match:
 
     Args:
         name: The mask.
-        alike: Name of the real mask most like in shape, wherever it lies.
+        alike: Name of the real mask most like in shape, wherever it lies; empty where none is.
         shape_dice: Dice with it, centred and axis along axis, mirrored or not.
-        nearby: Name of the real mask that overlaps most in MNI, empty where unknown.
+        nearby: Name of the real mask that overlaps most in MNI, empty where none does or the
+            place is unknown.
         place_dice: Dice with it in MNI, mirrored or not, 0 where unknown.
         donor: Whether the mask alike belongs to the donor of this one's shape.
     """
@@ -95,14 +96,13 @@ def find_copies(drawn: Sequence[Example], real: Sequence[Example]) -> Copies | N
         [e.mni_points_mm for e in real],
     )
     # What a gallery calls a subject is here a group: pieces of one patient are no evidence.
-    names = {e.group: e.name for e in reversed(real)}
     found: dict[bool, list[Match]] = {True: [], False: []}
     for e in (*drawn, *real):
         near = gallery.nearest(e.points_mm, e.mni_points_mm, "" if e.drawn else e.group)
         found[e.drawn].append(
             Match(
-                e.name, names[near.subject], near.aligned_dice,
-                names.get(near.placed_subject, ""), near.placed_dice,
+                e.name, _name_of(real, near.mask), near.aligned_dice,
+                _name_of(real, near.placed_mask), near.placed_dice,
                 e.drawn and e.group == near.subject,
             )
         )  # fmt: skip
@@ -110,3 +110,8 @@ def find_copies(drawn: Sequence[Example], real: Sequence[Example]) -> Copies | N
     place = max(m.place_dice for m in found[False])
     left_out = total - len(drawn) - len(real)
     return Copies(tuple(found[True]), tuple(found[False]), shape, place, left_out)
+
+
+def _name_of(real: Sequence[Example], number: int) -> str:
+    """Name of a mask by its number in the gallery, empty where there is none."""
+    return real[number].name if number >= 0 else ""
