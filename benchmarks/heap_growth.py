@@ -1,27 +1,30 @@
 """Growth written plainly: a heap, one voxel at a time. The yardstick of speed, and an oracle.
 
-`heap_growth` shares the costs with `fcdsynth.masks.growing.growth` and nothing else: which steps
-are allowed is decided here, voxel by voxel, from the host's maps. `list_heap_growth` is the best
-that plain Python does: the host's step map is given, and everything lies in flat lists. All three
-give the same voxels but for ties at the end of the front: the plain ones add up in float64 what
-`grow` rounds to float32.
+`heap_growth` shares the costs with `fcdsynth.masks.growing` (of the front and of the smoothed
+outline) and nothing else: which steps are allowed is decided here, voxel by voxel, from the host's
+maps. `list_heap_growth` is the best that plain Python does: the host's step map is given, and
+everything lies in flat lists.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.growing.front import Box, box_around, grow_domain
 from fcdsynth.masks.growing.growth import cost_of, stretch_of
+from fcdsynth.masks.growing.smooth import smoothed
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
 from fcdsynth.measure.geodesic import OFFSETS, step_lengths
 
+Voxel = tuple[int, int, int]
 _NEIGHBOURS = [o for o in product((-1, 0, 1), repeat=3) if any(o)]
 
 
@@ -34,16 +37,30 @@ def _box_of(host: Host, spec: LesionSpec) -> Box:
     )
 
 
-def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
+def heap_growth(host: Host, spec: LesionSpec) -> list[Voxel]:
     """Voxels of a spec's mask (without a track) in order of arrival."""
     box = _box_of(host, spec)
+    near, tissue = host.cortex_mm[box], host.tissue[box]
+
+    def near_cortex(v: Voxel) -> bool:
+        return tissue[v] == Tissue.CORTEX or near[v] <= spec.growth.juxtacortical_mm
+
+    order = _spread(host, spec, box, cost_of(host, spec)(box), near_cortex, stretch_of(host, spec))
+    if spec.growth.smoothing_mm == 0:
+        return order
+    plan = smoothed(host, spec, np.array(order))
+    return _spread(host, spec, plan.box, plan.cost, lambda v: bool(plan.nodes[v]), None)
+
+
+def _spread(
+    host: Host, spec: LesionSpec, box: Box, cost: NDArray[np.float32],
+    may: Callable[[Voxel], bool], stretch: ArrayLike | None,
+) -> list[Voxel]:  # fmt: skip
     first = tuple(s.start for s in box)
-    cost = cost_of(host, spec)(box)
     tissue, lesion, right = host.tissue[box], host.lesion[box], host.right[box]
-    near, heading = host.cortex_mm[box], host.heading[(slice(None), *box)].astype(np.float32)
+    heading = host.heading[(slice(None), *box)].astype(np.float32)
     spacing = np.array(host.grid.spacing_mm)
-    stretch = stretch_of(host, spec)
-    metric = np.eye(3) if stretch is None else stretch
+    metric = np.eye(3) if stretch is None else np.asarray(stretch)
     length = {o: float(np.linalg.norm(metric @ (np.array(o) * spacing))) for o in _NEIGHBOURS}
     side = host.right[spec.centre_vox]
 
@@ -56,10 +73,6 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
             and right[v] == side
             and not lesion[v]
         )
-
-    def enterable(v):
-        deep = tissue[v] == Tissue.WHITE_MATTER and near[v] > spec.growth.juxtacortical_mm
-        return solid(v) and not deep
 
     def passes(v, offset):
         moving = [a for a in range(3) if offset[a]]
@@ -86,27 +99,39 @@ def heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
             w = tuple(c + o for c, o in zip(v, offset, strict=True))
             if any(c < 0 or c >= n for c, n in zip(w, tissue.shape, strict=True)):
                 continue
-            if w in done or not enterable(w) or not passes(v, offset):
+            if w in done or not solid(w) or not may(w) or not passes(v, offset):
                 continue
-            later = time + (cost[v] + cost[w]) * length[offset] / 2
+            later = time + (float(cost[v]) + float(cost[w])) / 2 * length[offset]
             if later < best.get(w, math.inf):
                 best[w] = later
                 heapq.heappush(heap, (later, w))
     return order
 
 
-def list_heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]:
+def list_heap_growth(host: Host, spec: LesionSpec) -> list[Voxel]:
     """The same, with the host's step map and flat lists."""
     box = _box_of(host, spec)
-    cost = cost_of(host, spec)(box)
     nodes = grow_domain(host, spec.growth.juxtacortical_mm, spec.centre_vox, box)
     nodes[[0, -1]] = nodes[:, [0, -1]] = nodes[:, :, [0, -1]] = False
+    order = _list_spread(host, spec, box, nodes, cost_of(host, spec)(box), stretch_of(host, spec))
+    if spec.growth.smoothing_mm == 0:
+        return order
+    plan = smoothed(host, spec, np.array(order))
+    return _list_spread(host, spec, plan.box, plan.nodes, plan.cost, None)
+
+
+def _list_spread(
+    host: Host, spec: LesionSpec, box: Box, nodes: NDArray[np.bool_],
+    cost: NDArray[np.float32], stretch: ArrayLike | None,
+) -> list[Voxel]:  # fmt: skip
+    first = [s.start - 1 for s in box]
+    nodes, bits, cost = (np.pad(a, 1) for a in (nodes, host.steps[box], cost))
     _, ny, nz = nodes.shape
-    lengths = step_lengths(host.grid.spacing_mm, stretch_of(host, spec)).tolist()
+    lengths = step_lengths(host.grid.spacing_mm, stretch).tolist()
     jumps = [i * ny * nz + j * nz + k for i, j, k in OFFSETS]
-    ways = [(b, jump, mm / 2) for b, (jump, mm) in enumerate(zip(jumps, lengths, strict=True))]
-    steps, price, enter = (a.ravel().tolist() for a in (host.steps[box], cost, nodes))
-    x, y, z = (c - s.start for c, s in zip(spec.centre_vox, box, strict=True))
+    ways = [(b, jump, mm) for b, (jump, mm) in enumerate(zip(jumps, lengths, strict=True))]
+    steps, price, enter = (a.ravel().tolist() for a in (bits, cost, nodes))
+    x, y, z = (c - f for c, f in zip(spec.centre_vox, first, strict=True))
     seed = (x * ny + y) * nz + z
     best, done, order = {seed: 0.0}, set(), []
     heap = [(0.0, seed)]
@@ -116,20 +141,20 @@ def list_heap_growth(host: Host, spec: LesionSpec) -> list[tuple[int, int, int]]
             continue
         done.add(v)
         order.append(v)
-        bits, here = steps[v], price[v]
-        for bit, jump, half in ways:
-            if bits >> bit & 1:
+        allowed, here = steps[v], price[v]
+        for bit, jump, mm in ways:
+            if allowed >> bit & 1:
                 w = v + jump
                 if enter[w] and w not in done:
-                    later = time + (here + price[w]) * half
+                    later = time + (here + price[w]) / 2 * mm
                     if later < best.get(w, math.inf):
                         best[w] = later
                         heapq.heappush(heap, (later, w))
             w = v - jump
             if enter[w] and steps[w] >> bit & 1 and w not in done:
-                later = time + (here + price[w]) * half
+                later = time + (here + price[w]) / 2 * mm
                 if later < best.get(w, math.inf):
                     best[w] = later
                     heapq.heappush(heap, (later, w))
-    index = np.stack(np.unravel_index(order, nodes.shape), axis=1) + [b.start for b in box]
+    index = np.stack(np.unravel_index(order, nodes.shape), axis=1) + first
     return [(x, y, z) for x, y, z in index.tolist()]

@@ -94,7 +94,7 @@ def draw(
             likelihood by default.
         growth: How all masks grow, in place of what was fitted.
         growth_trials: Growths tried at the place of each training lesion when a prior is fitted:
-            60 by default, else at least 2, or 0 to leave growth at its defaults.
+            160 by default, else at least 2, or 0 to leave growth at its defaults.
         limits: Thresholds of the rejection tests.
         workers: Number of processes.
 

@@ -24,22 +24,25 @@ class Placement:
         host: The anatomy.
         prior: What lesions are like.
         site: Probability of each ribbon voxel by the site law alone, shape (n,).
+        x_mm: MNI x of each ribbon voxel, shape (n,); None where unknown.
     """
 
     host: Host
     prior: LesionPrior
     site: NDArray[np.float64]
+    x_mm: NDArray[np.float64] | None = None
 
     def probabilities(
         self, volume_ml: float, allowed: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """Seed probabilities for a lesion of a volume: site x exp((b0 + b1 ln V) rank).
+        """Seed probabilities for a lesion of a volume: site law times depth slope.
 
         Args:
             volume_ml: The volume.
             allowed: Ribbon voxels that may be chosen, shape (n,); all by default.
         """
-        weights = self.site * np.exp(self.prior.depth.at(volume_ml) * self.host.ribbon_rank)
+        tilt = self.prior.depth.log_weights(volume_ml, self.host.ribbon_rank, self.x_mm)
+        weights = self.site * np.exp(tilt)
         if allowed is not None:
             weights = np.where(allowed, weights, 0.0)
             if weights.sum() == 0:  # where the site law is blind it leaves the choice even
@@ -64,7 +67,7 @@ def place(host: Host, prior: LesionPrior) -> Placement:
     points = host.to_mni(host.ribbon_vox)
     count = len(host.ribbon_vox)
     site = np.full(count, 1 / count) if points is None else prior.site.weights(points)
-    return Placement(host, prior, site)
+    return Placement(host, prior, site, None if points is None else points[:, 0])
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,18 @@ def _rows(prior: LesionPrior) -> list[tuple[str, str, str]]:
                      _chosen(prior)))  # fmt: skip
     rows.append(("Sulcal depth", f"slope {prior.depth.b0:.2f} at 1 ml, {prior.depth.b1:+.2f} for "
                  "each unit of ln volume", "around the published slopes"))  # fmt: skip
+    preferences = f"{prior.depth.fundus:+.2f}, {prior.depth.medial:+.2f}"
+    rows.append(("Bottom of the sulcus, medial wall", preferences,
+                 "0 where nothing speaks for more or fewer"))  # fmt: skip
+    rows.append(("Transmantle tracks", f"{prior.track_share:.0%} of IIb",
+                 "as outlined; the published share below 20 lesions of IIb"))  # fmt: skip
     if prior.shapes is not None:
         refused = f"{prior.shapes.refused:.1%}"
         rows.append(("Shape", f"eight descriptors; {refused} of the training lesions would be "
                      "refused by the law of the others", f"{prior.shapes.n} lesions"))  # fmt: skip
     rows.append(("Growth", f"{len(prior.growths.examples)} settings to draw from",
-                 f"best of {prior.growths.tried} growths at each lesion"
-                 if prior.growths.tried else "default settings"))  # fmt: skip
+                 "the nearest at each lesion, weighted so that all together make such shapes"
+                 if prior.growths.examples else "default settings"))  # fmt: skip
     floor = "none: too few lesions" if prior.site_floor is None else f"{prior.site_floor:.2f}"
     rows.append(("Floors of the tests", f"share of cortex {prior.ribbon_floor:.2f}; ln of the "
                  f"site law over an even draw {floor}",

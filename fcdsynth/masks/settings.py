@@ -20,7 +20,7 @@ def check_trials(growth_trials: int) -> None:
 def trials_of(
     prior: str | None, fwhm_mm: float | None, lobe_weight: float | None, growth_trials: int | None
 ) -> int:
-    """Growths tried at each training lesion: as asked, 60 by default, none with a prior given.
+    """Growths tried at each training lesion: as asked, 160 by default, none with a prior given.
 
     Args:
         prior: The prior that is given, None where one is fitted.

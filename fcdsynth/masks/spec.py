@@ -26,6 +26,7 @@ class Growth:
         compactness: k, how much the front keeps to a ball around its seed.
         along: Logarithm of how much farther than on average the front comes along the fold.
         inward: The same towards the white matter; across the fold it is minus their sum.
+        smoothing_mm: Standard deviation of the Gaussian that smooths the outline; 0 for none.
 
     Raises:
         SettingsError: If a value is out of range.
@@ -38,11 +39,12 @@ class Growth:
     compactness: float = 0.0
     along: float = 0.0
     inward: float = 0.0
+    smoothing_mm: float = 0.0
 
     def __post_init__(self) -> None:
         bounds = {"juxtacortical_mm": (0, 20), "white_cost": (0.1, 20), "roughness": (0, 2),
                   "correlation_mm": (1, 100), "compactness": (0, 10),
-                  "along": (-2, 2), "inward": (-2, 2)}  # fmt: skip
+                  "along": (-2, 2), "inward": (-2, 2), "smoothing_mm": (0, 6)}  # fmt: skip
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value <= high:

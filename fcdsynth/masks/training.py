@@ -24,12 +24,16 @@ def anatomy_files(table: Cohort, subjects: Iterable[Subject], *more: str) -> lis
 
 
 def training_subjects(table: Cohort) -> list[Subject]:
-    """Subjects of split train, or everyone when no subject has a split; never synthetic ones."""
+    """Subjects of split train, or everyone when no subject has a split; never synthetic ones.
+
+    By rising id: what is fitted and drawn does not hang on the order of a table's rows.
+    """
     split = any(s.split is not Split.NONE for s in table.subjects)
-    return [
+    chosen = [
         s for s in table.subjects
         if s.origin is not Origin.SYNTHETIC and (s.split is Split.TRAIN or not split)
     ]  # fmt: skip
+    return sorted(chosen, key=lambda s: s.id)
 
 
 def training_patients(table: Cohort) -> list[Subject]:
@@ -52,7 +56,7 @@ def training_hosts(table: Cohort, names: Sequence[str] | None = None) -> list[Su
         train = training_subjects(table)
         chosen = [s for s in train if not s.is_patient]
     else:
-        chosen = train = [table[name] for name in names]
+        chosen = train = [table[name] for name in sorted(names)]
         refuse_held_out(table, names, "a host")
     if not chosen:
         raise CohortError(

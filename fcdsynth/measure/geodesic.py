@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
+
+from fcdsynth.measure.front_kernel import spread
 
 Voxel = tuple[int, int, int]
 
@@ -120,15 +120,36 @@ def step_lengths(spacing_mm: Sequence[float], stretch: ArrayLike | None = None
     )
 
 
-def arrival_times(
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """The voxels a front came to, in order of arrival.
+
+    Args:
+        vox: Their indices, shape (n, 3).
+        time: Their times, shape (n,), rising.
+        previous: Which of them each was reached from, -1 for the seed, shape (n,).
+        counted: How many of them count.
+        stopped: Whether the front came to a voxel where it stops.
+    """
+
+    vox: NDArray[np.int64]
+    time: NDArray[np.float64]
+    previous: NDArray[np.int64]
+    counted: int
+    stopped: bool
+
+
+def spread_front(
     nodes: NDArray[np.bool_],
     steps: NDArray[np.uint16],
     cost: NDArray[np.floating[Any]],
     lengths_mm: NDArray[np.float64],
     seed: Voxel,
+    wanted: int | None = None,
+    counts: NDArray[np.bool_] | None = None,
+    stops: NDArray[np.bool_] | None = None,
     limit: float = np.inf,
-    previous: bool = False,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64] | None]:
+) -> Spread:
     """Spread a front from a voxel over some voxels (Dijkstra 1959 on the voxel graph).
 
     Args:
@@ -139,41 +160,34 @@ def arrival_times(
             mean of its two ends.
         lengths_mm: Length of each step, see `step_lengths`.
         seed: Start, one of the nodes.
+        wanted: Stop when so many voxels that count were reached; never by default.
+        counts: Nodes that count; all by default. Same shape.
+        stops: Nodes that the front may come to but not reach: it stops there. Same shape.
         limit: Stop when the front's time exceeds this.
-        previous: Whether predecessors are wanted.
-
-    Returns:
-        Flat indices of the nodes in array order, their times, and the flat index each was
-        reached from (-1 for none), or None.
 
     Raises:
         ValueError: If the seed is no node.
     """
     if not nodes[seed]:
         raise ValueError(f"seed {seed} lies outside the domain")
-    flat = np.flatnonzero(nodes)
-    number = np.full(nodes.size, -1, dtype=np.int32)
-    number[flat] = np.arange(flat.size, dtype=np.int32)
-    bits, price = steps.reshape(-1)[flat], cost.reshape(-1)[flat].astype(np.float32)
-    strides = _strides(nodes.shape)
-    rows, columns, weights = [], [], []
-    for bit, offset in enumerate(OFFSETS):
-        from_ = np.flatnonzero(bits & np.uint16(1 << bit))
-        to = number[flat[from_] + int(np.dot(offset, strides))]
-        from_, to = from_[to >= 0], to[to >= 0]
-        rows.append(from_.astype(np.int32))
-        columns.append(to)
-        weights.append((price[from_] + price[to]) * np.float32(lengths_mm[bit] / 2))
-    graph = sparse.coo_matrix(
-        (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))),
-        shape=(flat.size, flat.size),
-    ).tocsr()
-    found = csgraph.dijkstra(graph, directed=False, indices=int(number[np.ravel_multi_index(
-        seed, nodes.shape)]), return_predecessors=previous, limit=limit)  # fmt: skip
-    if not previous:
-        return flat, found, None
-    times, before = found
-    return flat, times, np.where(before >= 0, flat[np.maximum(before, 0)], -1)
+    enter = nodes.astype(np.uint8)
+    enter |= enter << 1 if counts is None else (counts & nodes).astype(np.uint8) << 1
+    if stops is not None:
+        enter |= (stops & nodes).astype(np.uint8) << 2
+    # A margin that nothing enters keeps flat indices from wrapping around.
+    padded = [np.pad(a, 1).ravel() for a in (enter, steps, cost.astype(np.float32))]
+    shape = [n + 2 for n in nodes.shape]
+    strides = _strides(shape)
+    jumps = np.asarray(OFFSETS, dtype=np.int64) @ strides
+    start = int(np.dot(np.add(seed, 1), strides))
+    order, time, before, counted, stopped = spread(
+        *padded, jumps, lengths_mm, start, nodes.size if wanted is None else wanted, float(limit)
+    )
+    number = np.full(int(np.prod(shape)), -1, dtype=np.int64)
+    number[order] = np.arange(len(order))
+    previous = np.where(before >= 0, number[np.maximum(before, 0)], -1)
+    vox = np.stack(np.unravel_index(order, shape), axis=1) - 1
+    return Spread(vox, time, previous, int(counted), bool(stopped))
 
 
 def arrival(
@@ -185,7 +199,7 @@ def arrival(
     opposed: float = -0.5,
     limit: float = np.inf,
 ) -> Arrival:
-    """Spread a front from a voxel through a domain, see `allowed_steps` and `arrival_times`.
+    """Spread a front from a voxel through a domain, see `allowed_steps` and `spread_front`.
 
     Args:
         domain: Voxels the front may enter, shape (x, y, z).
@@ -203,13 +217,12 @@ def arrival(
         ValueError: If the seed lies outside the domain.
     """
     steps = allowed_steps(domain, heading, opposed)
-    flat, times, before = arrival_times(
-        domain, steps, cost, step_lengths(spacing_mm), seed, limit, previous=True
-    )
+    front = spread_front(domain, steps, cost, step_lengths(spacing_mm), seed, limit=limit)
+    flat = np.ravel_multi_index(tuple(front.vox.T), domain.shape)
     time = np.full(domain.size, np.inf)
-    time[flat] = times
+    time[flat] = front.time
     previous = np.full(domain.size, -1, dtype=np.int64)
-    previous[flat] = -1 if before is None else before
+    previous[flat[1:]] = flat[front.previous[1:]]
     return Arrival(time.reshape(domain.shape), previous.reshape(domain.shape))
 
 

@@ -29,7 +29,7 @@ from fcdsynth.synthesis.task import SynthesisTask
 from fcdsynth.training.data import Arrays, load_arrays
 from fcdsynth.training.device import choose_device
 
-_KEPT = ("brain", "tissue", "depth", "lesion", "soft", "transforms")
+_KEPT = ("brain", "tissue", "depth", "lesion", "soft", "track", "transforms")
 _NUMBERS = "realism.json"
 
 
@@ -203,8 +203,8 @@ def _make(
 def _files(moved: Subject, known: Styles) -> dict[str, str]:
     files = {key: moved.files[key] for key in _KEPT if moved.has(key)}
     if not moved.is_patient:
-        files.pop("lesion", None)
-        files.pop("soft", None)
+        for key in ("lesion", "soft", "track"):
+            files.pop(key, None)
     name = moved.id
     for key in (*contrasts_of(known.flair), "region"):
         files[key] = f"{name}/{name}_{key}.nii.gz"

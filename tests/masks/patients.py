@@ -10,7 +10,8 @@ from fcdsynth.measure.lobes import LOBES, lobe_index
 from fcdsynth.measure.shape import Shape
 
 
-def lesion(subject="sub-00001", number=0, volume_ml=2.0, rank=0.8, cortex=0.5, subtype="IIb"):
+def lesion(subject="sub-00001", number=0, volume_ml=2.0, rank=0.8, cortex=0.5, subtype="IIb",
+           to_ventricle=False):  # fmt: skip
     """A lesion of which only what the laws read is meant."""
     shape = Shape(
         volume_ml=volume_ml, surface_mm2=1000.0, surface_per_volume=0.5, middle_ratio=0.6,
@@ -18,7 +19,7 @@ def lesion(subject="sub-00001", number=0, volume_ml=2.0, rank=0.8, cortex=0.5, s
         thickness_mm=6.0, solidity=0.6,
     )  # fmt: skip
     return Lesion(subject, number, np.zeros((1, 3), dtype=np.int64), shape, (0, 0, 0), rank,
-                  True, 0.0, subtype)  # fmt: skip
+                  True, 0.0, subtype, to_ventricle)  # fmt: skip
 
 
 def egg(count=1500, seed=0):

@@ -49,6 +49,22 @@ def test_slopes_are_recovered_whatever_the_site_law_does(truth):
     assert fitted.b1 == pytest.approx(truth.b1, abs=0.2)
 
 
+def test_a_preference_for_the_very_bottom_and_against_the_middle_is_found():
+    rng = np.random.default_rng(3)
+    truth = DepthSlope(1.0, 0.0, fundus=0.8, medial=-2.0)
+    choices = []
+    for _ in range(1200):
+        ranks, x = rng.random(300), rng.uniform(-60, 60, 300)
+        p = np.exp(ranks - 2 * np.exp(-np.abs(x) / 8)) / (1.02 - ranks) ** 0.8
+        pick = rng.choice(300, p=p / p.sum())
+        choices.append(Choice(ranks[pick], 1.0, ranks, np.ones(300), x[pick], x))
+    fitted = fit_depth(choices)
+    assert fitted.fundus == pytest.approx(truth.fundus, abs=0.15)
+    assert fitted.medial == pytest.approx(truth.medial, abs=0.4)
+    unknown = fit_depth([Choice(c.rank, 1.0, c.ranks, c.site) for c in choices])
+    assert unknown.medial == pytest.approx(0, abs=0.01)
+
+
 def test_few_lesions_change_the_published_slope_little():
     assert fit_depth([]) == DepthSlope()
     one = fit_depth(simulated(1, DepthSlope(0.0, 0.0)))

@@ -82,9 +82,12 @@ def test_invariants_on_a_folded_head(folded, pick, size, seed):
     assert again.soft.tobytes() == grown.soft.tobytes()
 
 
-@pytest.mark.parametrize(("compactness", "along"), [(0, 0), (2, 0), (1, 0.6)])
-def test_the_front_is_that_of_a_plain_heap(folded, compactness, along):
-    growth = Growth(compactness=compactness, along=along, inward=-along / 2)
+@pytest.mark.parametrize(
+    ("compactness", "along", "smoothing"), [(0, 0, 0), (2, 0, 0), (1, 0.6, 0), (0, 0.6, 2.5)]
+)
+def test_the_front_is_that_of_a_plain_heap(folded, compactness, along, smoothing):
+    growth = Growth(compactness=compactness, along=along, inward=-along / 2,
+                    smoothing_mm=smoothing)  # fmt: skip
     voxel = tuple(int(v) for v in folded.ribbon_vox[len(folded.ribbon_vox) // 4])
     spec = spec_at(folded, voxel, 250, 11, growth=growth)
     assert set(map(tuple, grow(folded, spec).vox.tolist())) == set(heap_growth(folded, spec))

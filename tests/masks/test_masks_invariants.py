@@ -134,6 +134,7 @@ growths = st.builds(
     compactness=st.sampled_from((0.0, 1.0, 4.0)),
     along=st.sampled_from((0.0, 0.6)),
     inward=st.sampled_from((0.0, -0.4)),
+    smoothing_mm=st.sampled_from((0.0, 0.9, 2.5)),
 )
 
 

@@ -39,7 +39,14 @@ def test_placement_follows_prior_times_slope():
     placement = place(host, LesionPrior())
     site = LesionPrior().site.weights(host.to_mni(host.ribbon_vox))
     expected = site * np.exp(DepthSlope().at(1.5) * host.ribbon_rank)
-    np.testing.assert_allclose(placement.probabilities(1.5), expected / expected.sum())
+    found = placement.probabilities(1.5)
+    np.testing.assert_allclose(found, expected / expected.sum(), rtol=1e-5)  # ranks are float32
+    slope = DepthSlope(1.0, 0.0, fundus=0.4, medial=-2.0)
+    bent = place(host, replace(LesionPrior(), depth=slope)).probabilities(1.5)
+    x = np.abs(host.to_mni(host.ribbon_vox)[:, 0])
+    expected = site * np.exp(host.ribbon_rank - 2 * np.exp(-x / 8))
+    expected /= (1.02 - host.ribbon_rank) ** 0.4
+    np.testing.assert_allclose(bent, expected / expected.sum(), rtol=1e-5)
     # Small lesions sit deeper than large ones.
     small, large = (placement.probabilities(v) @ host.ribbon_rank for v in (0.5, 30.0))
     assert small > large + 0.15

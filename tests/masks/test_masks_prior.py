@@ -14,12 +14,13 @@ import pytest
 from fcdsynth.core.errors import CohortError, GeometryError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.volume import Volume, read_volume, write_volume
+from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import load_host, make_host
 from fcdsynth.masks.laws.density import MAP_GRID, Density
 from fcdsynth.masks.laws.depth import DepthSlope
 from fcdsynth.masks.laws.fit import fit_prior, prior_from
 from fcdsynth.masks.laws.held_out import held_out_gain
-from fcdsynth.masks.laws.lesions import lesions_of
+from fcdsynth.masks.laws.lesions import lesions_of, mask_of
 from fcdsynth.masks.laws.measured import RIBBON_SAMPLE, measured_from, spread
 from fcdsynth.masks.laws.prior import LesionPrior, map_beside
 from fcdsynth.masks.laws.site import SiteLaw
@@ -27,7 +28,7 @@ from fcdsynth.masks.laws.site_fit import fit_site
 from fcdsynth.masks.placement import place
 
 sys.path.insert(0, str(Path(__file__).parent))
-from banks import folded_head
+from banks import folded_head, spec_at
 from patients import egg, lesion, patient
 from phantom import prepared_cohort
 
@@ -198,9 +199,11 @@ def test_gain_without_a_known_position_is_of_depth_alone(fitted):
     host = make_host("x", known.grid, known.tissue, known.brain, known.depth_mm)
     gain = held_out_gain(fitted, [measured_from(host, lesions)])
     assert gain.site == 0
-    slope = fitted.depth.at(lesions[0].volume_ml)
-    even = math.log(np.exp(slope * host.ribbon_rank).mean())
-    assert gain.mean == pytest.approx(slope * lesions[0].seed_rank - even, abs=1e-4)
+    slope, rank = fitted.depth.at(lesions[0].volume_ml), lesions[0].seed_rank
+    fundus = fitted.depth.fundus
+    even = np.exp(slope * host.ribbon_rank) / (1.02 - host.ribbon_rank) ** fundus
+    own = slope * rank - fundus * math.log(1.02 - rank)
+    assert gain.mean == pytest.approx(own - math.log(even.mean()), abs=1e-4)
 
 
 def test_gain_interval_excludes_zero_only_where_there_is_something_to_know():
@@ -241,13 +244,39 @@ def test_rows_are_spread():
     assert spread(rows[:2], 24).shape == (2, 3)
 
 
+def test_tracks_are_drawn_as_often_as_outlines_have_them():
+    lesions = [lesion(f"sub-{i:05d}", to_ventricle=i % 4 == 0) for i in range(20)]
+    far = [lesion(f"sub-{i:05d}", subtype="IIa", to_ventricle=True) for i in range(20, 25)]
+    measured = [patient(one.subject, None, lesions=(one,)) for one in lesions + far]
+    assert prior_from(measured).track_share == pytest.approx(0.25)
+    # Half of the trust with ten of them: 0.5 x 3 / 10 + 0.5 x 0.64.
+    assert prior_from(measured[:10]).track_share == pytest.approx(0.47)
+    assert prior_from(measured[20:]).track_share == pytest.approx(0.64)
+
+
+def test_an_outline_reaches_the_ventricle_by_its_track_alone():
+    host = folded_head()
+    found = {}
+    for index in range(0, len(host.ribbon_vox), 97):
+        voxel = tuple(int(v) for v in host.ribbon_vox[index])
+        spec = spec_at(host, voxel, 900, subtype="IIb", track=True)
+        grown = grow(host, spec)
+        if grown.on_track.any():
+            for on in (True, False):
+                vox = grown.vox if on else grown.vox[~grown.on_track]
+                pieces = lesions_of(host, mask_of(vox, host.grid))
+                found.setdefault(on, []).append(any(one.to_ventricle for one in pieces))
+    assert all(found[True])
+    assert not any(found[False])
+
+
 def test_fit_reads_masks(tmp_path):
     cohort = prepared_cohort(tmp_path, patients=3, controls=1)
     patients = [s for s in cohort.subjects if s.is_patient]
     prior = fit_prior(cohort, patients, 16.0, 0.0, 0.0, growth_trials=2)
     assert prior.fitted_on == tuple(s.id for s in patients)
     assert prior.size.n == 3
-    assert prior.growths.tried == 2
+    assert len(prior.growths.examples) == 3  # two growths: one searches, one is repeated
     for centre in [(34, 20, 12), (-34, 18, 14), (30, -22, 20)]:
         near = prior.site.density.at([centre])[0]
         far = prior.site.density.at([(-centre[0], -80.0, -20.0)])[0]

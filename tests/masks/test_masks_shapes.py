@@ -47,7 +47,7 @@ def test_a_known_law_is_recovered_and_refuses_one_in_a_hundred():
     assert -0.65 < law.covariance[0][1] / (SD[0] * SD[1]) < -0.4  # shrunk towards 0
     _, others = shapes(4000, seed=1)
     beyond = int((law.distance2(others) > law.limit).sum())
-    assert law.limit == pytest.approx(20.09, abs=0.01)  # chi-square, 8 degrees, tables
+    assert law.limit == pytest.approx(18.48, abs=0.01)  # chi-square, 7 degrees, tables
     assert 0.004 < beyond / 4000 < 0.02
     assert 0 <= law.refused < 0.03
 
@@ -73,9 +73,17 @@ def test_lesions_all_alike_still_give_a_law():
 def test_distance_by_hand():
     eye = tuple(tuple(4.0 * (i == j) for j in range(8)) for i in range(8))
     law = ShapeLaw((1.0,) * 8, eye, 20, 0.0)
-    assert law.distance2([3.0, *[1.0] * 7]) == pytest.approx(1)  # (2 / 2)^2
+    assert law.distance2([1.0, 3.0, *[1.0] * 6]) == pytest.approx(1)  # (2 / 2)^2
+    assert law.distance2([9.0, *[1.0] * 7]) == pytest.approx(0)  # any volume will do
     assert law.distance2(np.ones((5, 8))).shape == (5,)
-    assert stats.chi2.sf(law.limit, 8) == pytest.approx(0.01)
+    # Volume and sphericity correlated by -0.6: given a volume 2 SD up, sphericity is expected
+    # 1.2 SD down with a variance of 0.64.
+    tied = np.eye(8)
+    tied[0, 1] = tied[1, 0] = -0.6
+    law = ShapeLaw((0.0,) * 8, tuple(map(tuple, tied.tolist())), 20, 0.0)
+    assert law.distance2([2.0, -1.2, *[0.0] * 6]) == pytest.approx(0)
+    assert law.distance2([2.0, -0.4, *[0.0] * 6]) == pytest.approx(0.8**2 / 0.64)
+    assert stats.chi2.sf(law.limit, 7) == pytest.approx(0.01)
 
 
 def test_record_round_trip_and_foreign_descriptors():

@@ -12,16 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.host import Host
-from fcdsynth.measure.geodesic import Voxel, arrival_times, step_lengths
+from fcdsynth.measure.geodesic import Spread, Voxel, spread_front, step_lengths
 
 Box = tuple[slice, slice, slice]
 Cost = Callable[[Box], NDArray[np.floating[Any]]]
 
-_FILL = 0.3  # share of a ball around a seed that is ribbon or near white matter, at first guess
-_SPARE = 1.25
-# Where the ball was too small it grows as fronts do, between a sheet's 1/2 and a body's 1/3.
-_SPREADING = 0.4
-_LEAST_WIDER, _MOST_WIDER = 1.1, 1.6
+_FILL = 0.3  # share of a ball around a seed that a front fills, at first guess
+_WIDER = 1.4
 
 
 class NoRoom(Exception):
@@ -90,53 +87,37 @@ def advance(
     spacing = np.asarray(host.grid.spacing_mm)
     lengths = step_lengths(host.grid.spacing_mm, stretch)
     volume_mm3 = count * float(np.prod(spacing)) / _FILL
-    reach_mm = _SPARE * math.cbrt(3 * volume_mm3 / (4 * math.pi)) + 2 * float(spacing.max())
+    reach_mm = math.cbrt(3 * volume_mm3 / (4 * math.pi)) + 2 * float(spacing.max())
     while True:
         box = box_around(start, np.ceil(reach_mm / spacing) + 1, host.grid.shape)
-        far = _open_faces(box, host.grid.shape)
+        x, y, z = (c - s.start for c, s in zip(start, box, strict=True))
         nodes = grow_domain(host, juxtacortical_mm, start, box)
-        squared = squared_mm(box, start, spacing)
-        nodes &= squared <= reach_mm**2
-        for axis, side in far:
-            face: list[Any] = [slice(None)] * 3
-            face[axis] = side
-            nodes[tuple(face)] = False
-        seed = tuple(c - s.start for c, s in zip(start, box, strict=True))
-        flat, time, _ = arrival_times(
-            nodes, host.steps[box], cost(box), lengths, (seed[0], seed[1], seed[2])
-        )
-        counts = np.isfinite(time)
-        if taken is not None:
-            counts &= ~_are(taken, box, nodes.shape).reshape(-1)[flat]
-        order = np.flatnonzero(counts)
-        # Times are exact until the front first comes to where the nodes were cut off.
-        rim = _rim(squared, reach_mm, spacing) | ~_inner(nodes.shape, far)
-        leaves = time[rim.reshape(-1)[flat]]
-        if len(order) >= count:
-            order = order[np.argsort(time[order], kind="stable")][:count]
-            if time[order[-1]] < leaves.min(initial=math.inf):
-                index = np.stack(np.unravel_index(flat[order], nodes.shape), axis=1)
-                first = [s.start for s in box]
-                return Front(index + first, time[order], _times_at(taken, flat, time, nodes, first))
-        if not far and reach_mm**2 >= squared.max():
-            raise NoRoom(f"{len(order)} voxels within reach, {count} wanted")
-        sure = int((time[counts] < leaves.min(initial=math.inf)).sum()) if len(order) else 1
-        reach_mm *= min(max((count / max(sure, 1)) ** _SPREADING, _LEAST_WIDER), _MOST_WIDER)
+        counts = None if taken is None else ~_are(taken, box, nodes.shape)
+        found = spread_front(
+            nodes, host.steps[box], cost(box), lengths, (x, y, z), count, counts,
+            _open_faces(box, host.grid.shape),
+        )  # fmt: skip
+        if found.counted == count:
+            return _front(found, counts, taken, box)
+        if not found.stopped:
+            raise NoRoom(f"{found.counted} voxels within reach, {count} wanted")
+        reach_mm *= _WIDER
 
 
-def _times_at(
-    taken: NDArray[np.int64] | None, flat: NDArray[np.int64], time: NDArray[np.float64],
-    nodes: NDArray[np.bool_], first: list[int],
-) -> NDArray[np.float64]:  # fmt: skip
-    if taken is None:
-        return np.empty(0)
-    whole = np.full(nodes.size, np.inf)
-    whole[flat] = time
+def _front(
+    found: Spread, counts: NDArray[np.bool_] | None, taken: NDArray[np.int64] | None, box: Box
+) -> Front:
+    first = [s.start for s in box]
+    if counts is None or taken is None:
+        return Front(found.vox + first, found.time, np.empty(0))
+    counted = counts[tuple(found.vox.T)]
+    times = np.full(counts.shape, np.inf)
+    times[tuple(found.vox.T)] = found.time
     local = taken - first
-    inside = ((local >= 0) & (local < nodes.shape)).all(axis=1)
-    found = np.full(len(taken), np.inf)
-    found[inside] = whole.reshape(nodes.shape)[tuple(local[inside].T)]
-    return found
+    inside = ((local >= 0) & (local < counts.shape)).all(axis=1)
+    taken_time = np.full(len(taken), np.inf)
+    taken_time[inside] = times[tuple(local[inside].T)]
+    return Front(found.vox[counted] + first, found.time[counted], taken_time)
 
 
 def squared_mm(
@@ -176,31 +157,16 @@ def box_around(centre: Voxel, reach_vox: ArrayLike, shape: tuple[int, int, int])
     return x, y, z
 
 
-def _open_faces(box: Box, shape: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """Faces of a box (axis, first or last) that lie inside the grid."""
-    return [
-        (axis, end)
-        for axis, (s, n) in enumerate(zip(box, shape, strict=True))
-        for end, inside in ((0, s.start > 0), (-1, s.stop < n))
-        if inside
-    ]
-
-
-def _rim(squared: NDArray[np.float32], reach_mm: float, spacing: NDArray[np.float64]
-         ) -> NDArray[np.bool_]:  # fmt: skip
-    """Voxels from which one step may lead out of the ball."""
-    step = float(np.linalg.norm(spacing))
-    return squared > max(reach_mm - step, 0.0) ** 2
-
-
-def _inner(shape: tuple[int, ...], far: list[tuple[int, int]]) -> NDArray[np.bool_]:
-    """Voxels from which no step leads to a face that was cut off."""
-    inside = np.ones(shape, dtype=bool)
-    for axis, side in far:
-        face: list[Any] = [slice(None)] * 3
-        face[axis] = slice(0, 2) if side == 0 else slice(-2, None)
-        inside[tuple(face)] = False
-    return inside
+def _open_faces(box: Box, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Voxels on faces of a box that lie inside the grid, in the box's shape."""
+    faces = np.zeros([s.stop - s.start for s in box], dtype=bool)
+    for axis, (s, n) in enumerate(zip(box, shape, strict=True)):
+        view = np.moveaxis(faces, axis, 0)
+        if s.start > 0:
+            view[0] = True
+        if s.stop < n:
+            view[-1] = True
+    return faces
 
 
 def _are(vox: NDArray[np.int64], box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.masks.frame import frame_at
 from fcdsynth.masks.growing.field import gaussian_field
-from fcdsynth.masks.growing.front import Box, Cost, advance, squared_mm
-from fcdsynth.masks.growing.grown import Grown, soft_of
-from fcdsynth.masks.growing.track import grow_track
+from fcdsynth.masks.growing.front import Box, Cost, Front, advance, squared_mm
+from fcdsynth.masks.growing.grown import LEAST_SOFT, Grown, soft_of
+from fcdsynth.masks.growing.smooth import smooth
+from fcdsynth.masks.growing.track import Track, grow_track
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.spec import LesionSpec
 
@@ -27,7 +28,8 @@ def grow(host: Host, spec: LesionSpec) -> Grown:
     seed, R the radius of the ball that holds twice the volume, k the ``compactness``. Lengths
     are measured after a stretch in the frame of the cortex at the seed (``along``, ``inward``).
     The first voxels by arrival are the mask; see `fcdsynth.masks.growing.front.advance` for where
-    the front may go.
+    the front may go. Where ``smoothing_mm`` is above 0 its outline is smoothed, see
+    `fcdsynth.masks.growing.smooth`; voxels so gained have the least soft value.
 
     Args:
         host: The anatomy.
@@ -42,17 +44,34 @@ def grow(host: Host, spec: LesionSpec) -> Grown:
         host, spec.centre_vox, need, cost_of(host, spec), spec.growth.juxtacortical_mm,
         stretch_of(host, spec), None if track is None else track.vox,
     )  # fmt: skip
-    soft = soft_of(front.time)
+    vox, soft = _outline(host, spec, front, track)
     if track is None:
-        return Grown(front.vox, soft, np.zeros(len(soft), dtype=bool))
+        return Grown(vox, soft, np.zeros(len(soft), dtype=bool))
     # Where the front came to the track early, its own value counts.
     early = 1 - front.taken_time / max(float(front.time[-1]), 1e-9)
     on_track = np.maximum(track.soft, early.clip(0, 1)).astype(np.float32)
     return Grown(
-        np.concatenate([front.vox, track.vox]),
+        np.concatenate([vox, track.vox]),
         np.concatenate([soft, on_track]),
         np.repeat([False, True], [len(soft), len(on_track)]),
     )
+
+
+def _outline(
+    host: Host, spec: LesionSpec, front: Front, track: Track | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Voxels of the mask without its track, and their soft values."""
+    soft = soft_of(front.time)
+    if spec.growth.smoothing_mm == 0:
+        return front.vox, soft
+    taken = np.empty((0, 3), dtype=np.int64) if track is None else track.vox
+    vox = smooth(host, spec, front.vox, taken, front.taken_time <= front.time[-1])
+    shape = host.grid.shape
+    number = np.ravel_multi_index(tuple(front.vox.T), shape)
+    order = np.argsort(number)
+    wanted = np.ravel_multi_index(tuple(vox.T), shape)
+    at = order[np.minimum(np.searchsorted(number[order], wanted), len(order) - 1)]
+    return vox, np.where(number[at] == wanted, soft[at], np.float32(LEAST_SOFT))
 
 
 def cost_of(host: Host, spec: LesionSpec) -> Cost:

@@ -12,6 +12,7 @@ from fcdsynth.core.progress import map_items
 from fcdsynth.core.subject import Subject
 from fcdsynth.masks.laws.depth import Choice, fit_depth
 from fcdsynth.masks.laws.growths import TRIALS, fit_growths
+from fcdsynth.masks.laws.lesions import Lesion
 from fcdsynth.masks.laws.measured import Measured, MeasureJob, measure_patient
 from fcdsynth.masks.laws.number import fit_number
 from fcdsynth.masks.laws.prior import (
@@ -83,7 +84,8 @@ def prior_from(
 
     Counts of subtypes shrink to the published shares by 20 patients' worth of these. The floors
     of the tests are quantiles of the training lesions: 5 % of the share of cortex (R2), 1 % of
-    the site law at each lesion's seed under the lesions of all other patients (R7).
+    the site law at each lesion's seed under the lesions of all other patients (R7). The share of
+    tracks is that of IIb masks that reach a ventricle, shrunk to the published one by n / 20.
     """
     if not patients:
         return LesionPrior()
@@ -103,7 +105,7 @@ def prior_from(
             [pair for p in patients for pair in zip(p.lesions, p.trials, strict=bool(p.trials))]
         ),
         subtypes=_subtypes(patients),
-        track_share=PUBLISHED_TRACK_SHARE,
+        track_share=_track_share(lesions),
         ribbon_floor=floor,
         site_floor=_site_floor(site),
         fitted_on=tuple(sorted(patient.subject for patient in patients)),
@@ -118,13 +120,12 @@ def prior_from(
 def _choices(patients: Sequence[Measured], site: SiteFit) -> list[Choice]:
     """Each seed among its ribbon, under the site law of all other patients where there is one."""
     return [
-        Choice(
-            lesion.seed_rank, lesion.volume_ml, patient.ribbon.ranks,
-            site.ribbon.get(patient.subject, np.ones(len(patient.ribbon.ranks))),
-        )
+        choice
         for patient in patients
-        for lesion in patient.lesions
-    ]  # fmt: skip
+        for choice in patient.choices(
+            site.ribbon.get(patient.subject, np.ones(len(patient.ribbon.ranks)))
+        )
+    ]
 
 
 def _site_floor(site: SiteFit) -> float | None:
@@ -143,3 +144,11 @@ def _subtypes(patients: Sequence[Measured]) -> tuple[tuple[str, float], ...]:
         (name, (known[name] + FULL_TRUST_AT * published.get(name, 0.0)) / total)
         for name in sorted({*known, *published})
     )
+
+
+def _track_share(lesions: Sequence[Lesion]) -> float:
+    """Of IIb masks that were outlined up to the ventricle: what is drawn are outlines."""
+    known = [lesion.to_ventricle for lesion in lesions if lesion.subtype == "IIb"]
+    weight = min(1.0, len(known) / FULL_TRUST_AT)
+    found = float(np.mean(known)) if known else 0.0
+    return weight * found + (1 - weight) * PUBLISHED_TRACK_SHARE

@@ -16,6 +16,7 @@ from fcdsynth.masks.growing.front import NoRoom
 from fcdsynth.masks.growing.grown import shape_in
 from fcdsynth.masks.growing.growth import grow
 from fcdsynth.masks.host import Host
+from fcdsynth.masks.laws.balance import balanced
 from fcdsynth.masks.laws.lesions import Lesion
 from fcdsynth.masks.laws.near_volume import near_volume
 from fcdsynth.masks.spec import Growth, LesionSpec
@@ -30,45 +31,49 @@ _RANGES: Mapping[str, tuple[float, float, bool]] = {
     "compactness": (0.0, 4.0, False),
     "along": (-0.4, 1.2, False),
     "inward": (-0.9, 0.6, False),
+    "smoothing_mm": (0.0, 2.5, False),
 }
 # How much each descriptor but the volume varies between lesions, roughly: only for ranking.
 _SPREAD = np.array([0.2, 0.35, 0.45, 0.15, 4.0, 0.22, 0.06])
-TRIALS = 60
-_BEST = 4  # trials of a lesion that are kept
+TRIALS = 160
+_BEST = 4  # trials that the search goes on around
 _ROUNDS = (1.0, 0.4, 0.2)  # share of a range within which each round tries
-_REPEATS = 2  # how often the best are grown again
+_SEARCH = 0.6  # share of the growths that search; the others repeat the best
+_REPEATS = 3  # how often each of the best is grown again
+_NEAR = 0.35  # distance that makes an example weigh 1 / sqrt(e) of the best, before balancing
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One growth at the place and with the volume of a training lesion.
+    """Settings grown at the place and with the volume of a training lesion.
 
     Args:
-        growth: Its settings.
-        descriptors: What came out, in the order of `DESCRIPTORS`, mean over its growths,
-            shape (8,).
+        growth: The settings.
+        made: Descriptors of what came out in the order of `DESCRIPTORS`, for each growth.
         distance: Root mean square difference from the lesion's, in typical spreads, mean over
-            its growths.
+            the growths.
     """
 
     growth: Growth
-    descriptors: tuple[float, ...]
+    made: tuple[tuple[float, ...], ...]
     distance: float
 
 
 @dataclass(frozen=True)
 class GrowthExample:
-    """Settings that made a mask like a training lesion.
+    """Settings that made masks like a training lesion.
 
     Args:
         ln_volume: Logarithm of the lesion's volume in ml.
         growth: The settings.
-        distance: How far the mask was from the lesion, see `Trial`.
+        distance: How far the masks were from the lesion, see `Trial`.
+        weight: How often it is drawn, relative to other examples of that volume.
     """
 
     ln_volume: float
     growth: Growth
     distance: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,26 +82,25 @@ class GrowthLaw:
 
     Args:
         examples: Settings with the volume of the lesion they come from.
-        tried: Number of growths per lesion that they were chosen from.
     """
 
     examples: tuple[GrowthExample, ...] = ()
-    tried: int = 0
 
     def draw(self, rng: np.random.Generator, volume_ml: float) -> Growth:
         """Settings for a lesion of a volume: those of an example of about that volume.
 
-        Examples weigh by their volume, see `near_volume`.
+        Examples weigh by their volume, see `near_volume`, and by their own weights.
         """
         pick = rng.random()
         if not self.examples:
             return Growth()
         volumes = [example.ln_volume for example in self.examples]
-        return self.examples[near_volume(volumes, math.log(volume_ml), pick)].growth
+        weights = [example.weight for example in self.examples]
+        return self.examples[near_volume(volumes, math.log(volume_ml), pick, weights)].growth
 
     def to_record(self) -> dict[str, Any]:
         """Plain dictionary for JSON."""
-        return {"tried": self.tried, "examples": [asdict(e) for e in self.examples]}
+        return {"examples": [asdict(e) for e in self.examples]}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> GrowthLaw:
@@ -110,21 +114,41 @@ class GrowthLaw:
             GrowthExample(**{**example, "growth": Growth(**example["growth"])})
             for example in record["examples"]
         )
-        return cls(examples, int(record["tried"]))
+        return cls(examples)
 
 
 def fit_growths(tried: Sequence[tuple[Lesion, Sequence[Trial]]]) -> GrowthLaw:
-    """Keep the best trials of every lesion (rejection sampling, Pritchard et al. 1999).
+    """Weigh the trials of all lesions so that together they make masks like the lesions.
+
+    Trials weigh by how near they came to their own lesion (a soft form of rejection sampling,
+    Pritchard et al. 1999). What growth cannot quite reach would be missed on one side at every
+    lesion, so weights are then balanced (`balanced`): descriptors of all masks made, weighted,
+    have about the means and second moments of the lesions' descriptors.
 
     Args:
         tried: Training lesions with their trials.
     """
-    examples = [
-        GrowthExample(round(math.log(lesion.volume_ml), 4), trial.growth, round(trial.distance, 4))
-        for lesion, trials in tried
-        for trial in sorted(trials, key=lambda t: t.distance)[:_BEST]
-    ]
-    return GrowthLaw(tuple(examples), max((len(trials) for _, trials in tried), default=0))
+    pairs = [(lesion, trial) for lesion, trials in tried for trial in trials]
+    if not pairs:
+        return GrowthLaw()
+    start = np.concatenate([_nearness(trials) for _, trials in tried if trials])
+    rows = np.array([one for _, trial in pairs for one in trial.made])
+    groups = np.repeat(np.arange(len(pairs)), [len(trial.made) for _, trial in pairs])
+    target = np.stack([lesion.shape.descriptors() for lesion, trials in tried if trials])
+    weights = balanced(rows, target, groups, start) * len(pairs)
+    examples = tuple(
+        GrowthExample(round(math.log(lesion.volume_ml), 4), trial.growth,
+                      round(trial.distance, 4), round(float(weight), 4))
+        for (lesion, trial), weight in zip(pairs, weights, strict=True)
+    )  # fmt: skip
+    return GrowthLaw(examples)
+
+
+def _nearness(trials: Sequence[Trial]) -> NDArray[np.float64]:
+    """Weights of one lesion's trials, sum 1."""
+    away = np.array([trial.distance for trial in trials])
+    weight = np.exp(-((away - away.min()) ** 2) / (2 * _NEAR**2))
+    return np.asarray(weight / weight.sum())
 
 
 def try_growths(
@@ -133,14 +157,18 @@ def try_growths(
     """Grow masks where a training lesion is, under settings drawn at random.
 
     The first rounds draw from all that is tried, the next ever nearer around the best. Growth is
-    random, so the best of one growth each are the lucky ones: the last fifth of the growths
-    repeats the best, and their trials become means.
+    random, so the best of one growth each are the lucky ones: the last two fifths of the growths
+    repeat the best, and only these repeats are given back.
 
     Args:
         host: The patient's anatomy.
         lesion: The lesion.
         count: Number of growths.
         seed: Seed of everything random.
+
+    Returns:
+        The settings that were grown again, the best of the search first; none where the
+        lesion's surroundings have no room for it.
 
     Raises:
         SettingsError: If there are fewer than 2.
@@ -149,37 +177,34 @@ def try_growths(
         raise SettingsError("growths", f"{count} trials", "at least 2", "Change the setting.")
     rng = np.random.default_rng([seed, zlib.crc32(lesion.subject.encode()), lesion.number])
     wanted = lesion.shape.descriptors()
-    repeats = count // 5
-    trials: list[Trial] = []
-    for number in range(count - repeats):
+    search = min(math.ceil(_SEARCH * count), count - 1)
+    found: list[tuple[float, Growth]] = []
+    for number in range(search):
         point = rng.random(len(_RANGES))
-        closer = _ROUNDS[number * len(_ROUNDS) // (count - repeats)]
-        if closer < 1 and trials:
-            best = sorted(trials, key=lambda t: t.distance)[:_BEST]
-            near = _place_of(best[int(rng.integers(len(best)))].growth)
+        closer = _ROUNDS[number * len(_ROUNDS) // search]
+        if closer < 1 and found:
+            best = sorted(found, key=lambda one: one[0])[:_BEST]
+            near = _place_of(best[int(rng.integers(len(best)))][1])
             point = np.clip(near + closer * (point - 0.5), 0, 1)
         growth = _growth_at(point)
-        found = _one(host, lesion, growth, int(rng.integers(2**31)))
-        if found is not None:
-            trials.append(_trial(growth, [found], wanted))
-    trials.sort(key=lambda t: t.distance)
-    again = trials[: max(_BEST, repeats // _REPEATS)]
-    for number in range(len(again) if repeats else 0):
-        growths = (repeats + len(again) - 1 - number) // len(again)
-        more = [_one(host, lesion, again[number].growth, int(rng.integers(2**31)))
-                for _ in range(growths)]  # fmt: skip
-        found_again = [d for d in more if d is not None]
-        first = np.array(again[number].descriptors)
-        trials[number] = _trial(again[number].growth, [first, *found_again], wanted)
+        one = _one(host, lesion, growth, int(rng.integers(2**31)))
+        if one is not None:
+            found.append((_away(one, wanted), growth))
+    found.sort(key=lambda one: one[0])
+    again = found[: max(1, (count - search) // _REPEATS)]
+    trials = []
+    for number, (_, growth) in enumerate(again):
+        growths = (count - search + len(again) - 1 - number) // len(again)
+        made = [_one(host, lesion, growth, int(rng.integers(2**31))) for _ in range(growths)]
+        sound = [one for one in made if one is not None]
+        if sound:
+            distance = float(np.mean([_away(one, wanted) for one in sound]))
+            trials.append(Trial(growth, tuple(tuple(one.tolist()) for one in sound), distance))
     return tuple(trials)
 
 
-def _trial(
-    growth: Growth, found: Sequence[NDArray[np.float64]], wanted: NDArray[np.float64]
-) -> Trial:
-    away = [np.sqrt(np.mean(((one - wanted)[1:] / _SPREAD) ** 2)) for one in found]
-    mean = np.mean(found, axis=0)
-    return Trial(growth, tuple(float(v) for v in mean), float(np.mean(away)))
+def _away(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(((found - wanted)[1:] / _SPREAD) ** 2)))
 
 
 def _one(host: Host, lesion: Lesion, growth: Growth, seed: int) -> NDArray[np.float64] | None:

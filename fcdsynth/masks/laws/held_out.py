@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.errors import CohortError
-from fcdsynth.masks.laws.depth import Choice
 from fcdsynth.masks.laws.measured import Measured
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.laws.site import SiteLaw, lobe_factor, mixed
@@ -67,8 +66,8 @@ def held_out_gain(
 ) -> Gain:
     """Score a prior on patients that it was not fitted on.
 
-    P is what drawing samples seeds from: the site law times exp((b0 + b1 ln V) rank), over the
-    patient's own ribbon, with the volume of the lesion.
+    P is what drawing samples seeds from: the site law times the depth slope (`DepthSlope`), over
+    the patient's own ribbon, with the volume of the lesion.
 
     Args:
         prior: The prior.
@@ -92,8 +91,7 @@ def held_out_gain(
             site = np.log(at_seeds) - np.log(at_ribbon.mean())
         alone.append(site)
         whole.append(site + [
-            Choice(lesion.seed_rank, lesion.volume_ml, patient.ribbon.ranks, at_ribbon)
-            .log_gain(prior.depth) for lesion in patient.lesions
+            choice.log_gain(prior.depth) for choice in patient.choices(at_ribbon)
         ])  # fmt: skip
     sums, sizes = np.array([g.sum() for g in whole]), np.array([len(g) for g in whole])
     picks = np.random.default_rng(seed).integers(len(whole), size=(resamples, len(whole)))

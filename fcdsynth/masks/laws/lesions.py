@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError
@@ -20,6 +21,8 @@ from fcdsynth.measure.shape import Shape, shape_features
 
 _LEAST_SHARE = 0.1
 _LEAST_VOX = 4
+_DEEP_MM = 4.0
+_AT_VENTRICLE_MM = 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,8 @@ class Lesion:
         right: Whether that voxel is on the right.
         outside: Share of the whole given mask that is neither cortex nor white matter.
         subtype: Histological subtype of the subject, or empty.
+        to_ventricle: Whether it holds white matter away from the cortex and next to a ventricle,
+            as a transmantle track does.
         outline: Which connected piece of the given mask it comes from, 1 for the largest: fluid
             left out may cut one outline into several lesions.
     """
@@ -49,6 +54,7 @@ class Lesion:
     right: bool
     outside: float
     subtype: str
+    to_ventricle: bool = False
     outline: int = 1
 
     @property
@@ -122,8 +128,20 @@ def _lesion(
     return Lesion(
         host.subject, numbers[0], vox, shape_features(piece, host.grid, host.tissue, host.depth_mm),
         (x, y, z), float(host.ribbon_rank[chosen]), bool(host.right[x, y, z]), outside, subtype,
-        numbers[1],
+        _to_ventricle(host, vox), numbers[1],
     )  # fmt: skip
+
+
+def _to_ventricle(host: Host, vox: NDArray[np.int64]) -> bool:
+    at = tuple(vox.T)
+    deep = vox[(host.tissue[at] == Tissue.WHITE_MATTER) & (host.cortex_mm[at] > _DEEP_MM)]
+    if not len(deep) or not len(host.ventricle_vox):
+        return False
+    spacing = np.asarray(host.grid.spacing_mm)
+    near_mm = max(_AT_VENTRICLE_MM, 1.001 * float(np.linalg.norm(spacing)))
+    away, _ = cKDTree(deep * spacing).query(host.ventricle_vox * spacing,
+                                            distance_upper_bound=near_mm)  # fmt: skip
+    return bool(np.isfinite(away).any())
 
 
 def mask_of(vox: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Subject
 from fcdsynth.masks.host import Host
+from fcdsynth.masks.laws.depth import Choice
 from fcdsynth.masks.laws.growths import TRIALS, Trial, try_growths
 from fcdsynth.masks.laws.lesions import Lesion, load_patient
 from fcdsynth.measure.lobes import LOBES, lobe_index
@@ -54,6 +55,22 @@ class Measured:
     points_mm: tuple[NDArray[np.float64], ...]
     ribbon: Ribbon
     trials: tuple[tuple[Trial, ...], ...] = ()
+
+    def choices(self, site: NDArray[np.float64]) -> list[Choice]:
+        """Each lesion's seed among the ribbon.
+
+        Args:
+            site: What the site law gives to the ribbon's sample, shape (m,).
+        """
+        ribbon = self.ribbon
+        if self.seeds_mm is None or ribbon.points_mm is None:
+            return [Choice(x.seed_rank, x.volume_ml, ribbon.ranks, site) for x in self.lesions]
+        return [
+            Choice(
+                x.seed_rank, x.volume_ml, ribbon.ranks, site, float(seed), ribbon.points_mm[:, 0]
+            )
+            for x, seed in zip(self.lesions, self.seeds_mm[:, 0], strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ FEWEST = 12
 _LEVEL = 0.99
 _LEAST_SD = 1e-3
 _RIDGE = 1e-3
+_VOLUME = DESCRIPTORS.index("ln_volume")
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,23 @@ class ShapeLaw:
 
     @property
     def limit(self) -> float:
-        """Largest squared distance that passes: the 0.99 quantile of chi-square, 8 degrees."""
-        return float(stats.chi2.ppf(_LEVEL, len(DESCRIPTORS)))
+        """Largest squared distance that passes: the 0.99 quantile of chi-square, 7 degrees."""
+        return float(stats.chi2.ppf(_LEVEL, len(DESCRIPTORS) - 1))
 
     def distance2(self, descriptors: ArrayLike) -> NDArray[np.float64]:
-        """Squared Mahalanobis distance of descriptors, shape (..., 8), to the mean; shape (...)."""
+        """Squared Mahalanobis distance to what is expected at a volume, shape (...).
+
+        Under a normal law the distance of all descriptors less that of the volume alone is that
+        of the others given the volume. The volume is drawn from a law of its own, and here a
+        small or large mask is only asked for the shape of a small or large one.
+
+        Args:
+            descriptors: Of masks, shape (..., 8).
+        """
         away = np.asarray(descriptors, dtype=float) - np.asarray(self.mean)
-        return np.asarray(np.einsum("...i,ij,...j->...", away, self._precision, away))
+        whole = np.einsum("...i,ij,...j->...", away, self._precision, away)
+        volume = away[..., _VOLUME] ** 2 / self.covariance[_VOLUME][_VOLUME]
+        return np.asarray(whole - volume)
 
     def to_record(self) -> dict[str, Any]:
         """Plain dictionary for JSON, with the names of the descriptors."""
