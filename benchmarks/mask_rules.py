@@ -27,13 +27,8 @@ from fcdsynth.masks.growing.grown import Grown
 from fcdsynth.masks.spec import LesionSpec
 
 DEEPEST_MM = 12.0  # farthest from cortex that any spec may let white matter be entered
-# Cortex belongs to the side of its white matter, so cortex of the medial wall may lie across
-# the mid-plane by its thickness; white matter may not.
-ACROSS_MM = 6.0
 OPPOSED = -0.5  # cosine between inward directions of two banks that face each other
-# Where several voxels of white matter are equally near, a voxel's inward direction is a matter of
-# choice, and single voxels come to hang on an opposed neighbour alone. So many of a mask may.
-HANGING_SHARE, HANGING_VOX = 0.05, 3
+TIES = 24  # voxels of white matter that may be equally near to a voxel of cortex
 TRACK_SHARE = 0.3
 APART_MM = 5.0
 ROUNDING_MM = 1e-3
@@ -108,21 +103,39 @@ class Anatomy:
         """Distance of voxels (n, 3) to the nearest voxel of a tissue, centre to centre."""
         return self._trees[tissue].query(vox * self.spacing_mm)[0]
 
-    def inward(self, vox: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Unit vectors (n, 3) from cortex to its nearest white matter, zero for other voxels.
+    def nearest_white(self, vox: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Voxels of white matter nearest to voxels (n, 3), shape (n, 24, 3).
 
-        Where several voxels of white matter are equally near, their mean direction.
+        Not a number where fewer are equally near.
         """
-        found = np.zeros((len(vox), 3))
-        cortex = self.labels(vox) == Tissue.CORTEX
-        points = vox[cortex] * self.spacing_mm
         tree = self._trees[Tissue.WHITE_MATTER]
-        away, index = tree.query(points, k=8)
-        towards = tree.data[np.minimum(index, tree.n - 1)] - points[:, None]
-        nearest = away <= away[:, :1] + ROUNDING_MM
-        mean = (towards * nearest[..., None]).sum(axis=1) / nearest.sum(axis=1, keepdims=True)
-        found[cortex] = mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-9)
+        away, index = tree.query(vox * self.spacing_mm, k=TIES)
+        white = tree.data[np.minimum(index, tree.n - 1)] / self.spacing_mm
+        white[away > away[:, :1] + ROUNDING_MM] = np.nan
+        return white
+
+    def inward(self, vox: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Unit vectors from cortex to its nearest white matter, shape (n, 24, 3).
+
+        Not a number where fewer are equally near; zeros first for voxels that are not cortex.
+        """
+        found = np.full((len(vox), TIES, 3), np.nan)
+        found[:, 0] = 0
+        cortex = self.labels(vox) == Tissue.CORTEX
+        towards = (self.nearest_white(vox[cortex]) - vox[cortex][:, None]) * self.spacing_mm
+        found[cortex] = towards / np.linalg.norm(towards, axis=2, keepdims=True)
         return found
+
+    def on_side(self, vox: NDArray[np.int64], side: str) -> NDArray[np.bool_]:
+        """Whether voxels (n, 3) lie on a side of the mid-plane; cortex by its white matter."""
+        sign = 1 if side == "R" else -1
+        mine = sign * self.mni_x_mm(vox) >= -ROUNDING_MM
+        across = np.flatnonzero(~mine & (self.labels(vox) == Tissue.CORTEX))
+        if len(across):
+            white = self.nearest_white(vox[across])
+            x = sign * self.mni_x_mm(white.reshape(-1, 3)).reshape(white.shape[:2])
+            mine[across] = (x >= -ROUNDING_MM).any(axis=1)
+        return mine
 
 
 @dataclass(frozen=True)
@@ -159,7 +172,6 @@ def _judged(
     cortex, white = labels == Tissue.CORTEX, labels == Tissue.WHITE_MATTER
     band = vox[white & ~on_track]
     depth_mm = float(anatomy.away_mm(band, Tissue.CORTEX).max(initial=0.0))
-    x = anatomy.mni_x_mm(vox) * (1 if spec.side == "R" else -1)
     one_piece = len(piece_sizes(vox)) == 1
     joined = piece_sizes(vox, anatomy.solid)
     banks = piece_sizes(vox, anatomy.solid, anatomy.inward(vox))
@@ -171,13 +183,11 @@ def _judged(
         and depth_mm <= spec.growth.juxtacortical_mm + ROUNDING_MM,
         "band_limit": depth_mm <= DEEPEST_MM + ROUNDING_MM,
         "track": not on_track.any() or _track_holds(anatomy, spec, vox, on_track),
-        "one_hemisphere": spec.side in ("L", "R")
-        and bool((x[~cortex] >= -ROUNDING_MM).all() and (x >= -ACROSS_MM).all()),
+        "one_hemisphere": spec.side in ("L", "R") and anatomy.on_side(vox, spec.side).all(),
         "foreign_tissue": not np.isin(labels, FOREIGN).any(),
         "inside_brain": bool(anatomy.brain[tuple(vox.T)].all()),
         "jump_over_fluid": not one_piece or len(joined) == 1,
-        "jump_between_banks": len(joined) > 1
-        or banks[1:].sum() <= max(HANGING_SHARE * len(vox), HANGING_VOX),
+        "jump_between_banks": len(joined) > 1 or len(banks) == 1,
     }
     return Verdict(tuple(name for name, kept in by_rule.items() if not kept), depth_mm)
 
@@ -222,7 +232,8 @@ def piece_sizes(
     Args:
         vox: Voxels (n, 3).
         solid: What may lie in the box between two of them, shape of the grid; anything if None.
-        inward: Unit vectors (n, 3); voxels whose vectors are opposed are not joined.
+        inward: Unit vectors (n, k, 3), see `Anatomy.inward`; voxels are not joined where every
+            vector of one is opposed to every vector of the other.
     """
     first = vox.min(axis=0) - 1
     local = vox - first
@@ -238,8 +249,12 @@ def piece_sizes(
             for corner in product(*((0, o) if o else (0,) for o in offset)):
                 rows = rows[solid[tuple((vox[rows] + corner).T)]]
         if inward is not None:
-            cosine = np.einsum("ij,ij->i", inward[rows], inward[other[rows]])
-            rows = rows[cosine > OPPOSED]
+            cosine = np.einsum("ij,ij->i", inward[rows, 0], inward[other[rows], 0])
+            doubtful = np.flatnonzero(cosine <= OPPOSED + 1e-3)
+            every = np.einsum("ikj,imj->ikm", inward[rows[doubtful]], inward[other[rows[doubtful]]])
+            # Directions are kept in half precision where masks are grown.
+            opposed = np.nan_to_num(every, nan=-1.0).max(axis=(1, 2)) <= OPPOSED - 1e-3
+            rows = np.delete(rows, doubtful[opposed])
         pairs.append(np.stack([rows, other[rows]]))
     a, b = np.concatenate(pairs, axis=1)
     graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(len(vox), len(vox)))

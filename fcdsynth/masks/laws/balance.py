@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-RIDGE = 0.2
+RIDGE = 0.1
 
 
 def balanced(

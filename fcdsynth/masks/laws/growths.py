@@ -20,6 +20,7 @@ from fcdsynth.masks.laws.balance import balanced
 from fcdsynth.masks.laws.lesions import Lesion
 from fcdsynth.masks.laws.near_volume import near_volume
 from fcdsynth.masks.spec import Growth, LesionSpec
+from fcdsynth.measure.geodesic import Voxel
 from fcdsynth.measure.shape import DESCRIPTORS
 
 # What is tried: lowest and highest value, and whether the logarithm is uniform.
@@ -40,12 +41,16 @@ _BEST = 4  # trials that the search goes on around
 _ROUNDS = (1.0, 0.4, 0.2)  # share of a range within which each round tries
 _SEARCH = 0.6  # share of the growths that search; the others repeat the best
 _REPEATS = 3  # how often each of the best is grown again
+_LIKE = 0.1  # how far the depth rank of another place may be from the lesion's
+_FEWEST_PLACES = 50
+# What the place of a mask decides, not its settings.
+_OF_THE_PLACE = ("mean_depth_mm",)
 _NEAR = 0.35  # distance that makes an example weigh 1 / sqrt(e) of the best, before balancing
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Settings grown at the place and with the volume of a training lesion.
+    """Settings grown with the volume of a training lesion, elsewhere in the patient's cortex.
 
     Args:
         growth: The settings.
@@ -128,13 +133,14 @@ def fit_growths(tried: Sequence[tuple[Lesion, Sequence[Trial]]]) -> GrowthLaw:
     Args:
         tried: Training lesions with their trials.
     """
+    own = [column for column, name in enumerate(DESCRIPTORS) if name not in _OF_THE_PLACE]
     pairs = [(lesion, trial) for lesion, trials in tried for trial in trials]
     if not pairs:
         return GrowthLaw()
     start = np.concatenate([_nearness(trials) for _, trials in tried if trials])
-    rows = np.array([one for _, trial in pairs for one in trial.made])
+    rows = np.array([one for _, trial in pairs for one in trial.made])[:, own]
     groups = np.repeat(np.arange(len(pairs)), [len(trial.made) for _, trial in pairs])
-    target = np.stack([lesion.shape.descriptors() for lesion, trials in tried if trials])
+    target = np.stack([lesion.shape.descriptors() for lesion, trials in tried if trials])[:, own]
     weights = balanced(rows, target, groups, start) * len(pairs)
     examples = tuple(
         GrowthExample(round(math.log(lesion.volume_ml), 4), trial.growth,
@@ -157,8 +163,9 @@ def try_growths(
     """Grow masks where a training lesion is, under settings drawn at random.
 
     The first rounds draw from all that is tried, the next ever nearer around the best. Growth is
-    random, so the best of one growth each are the lucky ones: the last two fifths of the growths
-    repeat the best, and only these repeats are given back.
+    random, so the best of one growth each are the lucky ones; and masks are drawn elsewhere than
+    lesions were. So the last two fifths of the growths repeat the best at other places of the
+    patient's cortex, of about the lesion's depth rank, and only these repeats are given back.
 
     Args:
         host: The patient's anatomy.
@@ -167,8 +174,8 @@ def try_growths(
         seed: Seed of everything random.
 
     Returns:
-        The settings that were grown again, the best of the search first; none where the
-        lesion's surroundings have no room for it.
+        The settings that were grown again, the best of the search first; none where there is
+        no room for the volume.
 
     Raises:
         SettingsError: If there are fewer than 2.
@@ -187,15 +194,20 @@ def try_growths(
             near = _place_of(best[int(rng.integers(len(best)))][1])
             point = np.clip(near + closer * (point - 0.5), 0, 1)
         growth = _growth_at(point)
-        one = _one(host, lesion, growth, int(rng.integers(2**31)))
+        one = _one(host, lesion, lesion.seed_vox, growth, int(rng.integers(2**31)))
         if one is not None:
             found.append((_away(one, wanted), growth))
     found.sort(key=lambda one: one[0])
     again = found[: max(1, (count - search) // _REPEATS)]
+    places = _places_like(host, lesion)
     trials = []
     for number, (_, growth) in enumerate(again):
         growths = (count - search + len(again) - 1 - number) // len(again)
-        made = [_one(host, lesion, growth, int(rng.integers(2**31))) for _ in range(growths)]
+        made = [
+            _one(host, lesion, places[int(rng.integers(len(places)))], growth,
+                 int(rng.integers(2**31)))
+            for _ in range(growths)
+        ]  # fmt: skip
         sound = [one for one in made if one is not None]
         if sound:
             distance = float(np.mean([_away(one, wanted) for one in sound]))
@@ -207,11 +219,21 @@ def _away(found: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(((found - wanted)[1:] / _SPREAD) ** 2)))
 
 
-def _one(host: Host, lesion: Lesion, growth: Growth, seed: int) -> NDArray[np.float64] | None:
+def _places_like(host: Host, lesion: Lesion) -> list[Voxel]:
+    """Ribbon voxels of about the lesion's depth rank."""
+    away = np.abs(host.ribbon_rank - lesion.seed_rank)
+    nearest = np.sort(away)[min(_FEWEST_PLACES, len(away)) - 1]
+    chosen = host.ribbon_vox[away <= max(_LIKE, float(nearest))]
+    return [(x, y, z) for x, y, z in chosen.tolist()]
+
+
+def _one(
+    host: Host, lesion: Lesion, voxel: Voxel, growth: Growth, seed: int
+) -> NDArray[np.float64] | None:
     """Descriptors of one growth, None where there is no room."""
     size = len(lesion.vox)
     spec = LesionSpec(
-        seed, host.subject, "lesion", lesion.seed_vox, (0.0, 0.0, 0.0), None, size,
+        seed, host.subject, "lesion", voxel, (0.0, 0.0, 0.0), None, size,
         size * host.grid.voxel_ml, growth=growth,
     )  # fmt: skip
     try:
