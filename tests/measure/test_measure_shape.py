@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.measure.geodesic import arrival
+from fcdsynth.measure.geodesic import allowed_steps, arrival, spread_front, step_lengths
 from fcdsynth.measure.shape import shape_features, surface_mm2
 
 
@@ -109,6 +111,30 @@ def test_opposed_headings_are_not_crossed():
     front = arrival(domain, np.ones(domain.shape), (1.0, 1.0, 1.0), (0, 1, 1), heading)
     assert np.isfinite(front.time[:3]).all()
     assert np.isinf(front.time[3:]).all()
+
+
+def test_a_folder_named_coverage_beside_a_notebook_does_no_harm(tmp_path):
+    (tmp_path / "coverage").mkdir()
+    words = [sys.executable, "-c", "import fcdsynth.measure.front_kernel, numba; print(numba)"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_front_stops_when_it_has_enough_or_comes_to_its_limit():
+    nodes = np.ones((9, 1, 1), dtype=bool)
+    steps, lengths = allowed_steps(nodes), step_lengths((1.0, 1.0, 1.0))
+    cost = np.ones(nodes.shape)
+    counts = np.arange(9).reshape(9, 1, 1) % 2 == 0
+    front = spread_front(nodes, steps, cost, lengths, (4, 0, 0), wanted=3, counts=counts)
+    # Ties by index: 4, then 3 and 5 uncounted, then 2 and 6 that count.
+    assert front.vox[:, 0].tolist() == [4, 3, 5, 2, 6]
+    assert (front.counted, front.stopped) == (3, False)
+    assert front.previous.tolist() == [-1, 0, 0, 1, 2]
+    stops = np.arange(9).reshape(9, 1, 1) == 7
+    front = spread_front(nodes, steps, cost, lengths, (4, 0, 0), stops=stops)
+    assert (sorted(front.vox[:, 0].tolist()), front.stopped) == ([1, 2, 3, 4, 5, 6], True)
+    front = spread_front(nodes, steps, cost, lengths, (4, 0, 0), limit=1.5)
+    assert front.time.tolist() == [0, 1, 1]
 
 
 def test_seed_outside_the_domain():
