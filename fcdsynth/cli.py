@@ -25,6 +25,9 @@ VERBS: dict[str, tuple[str, str]] = {
     "draw fit-prior": ("fcdsynth.masks.fit_prior", "fit what draw draws from, as a file"),
     "draw check": ("fcdsynth.masks.check", "compare drawn masks with real ones"),
     "synthesize": ("fcdsynth.synthesis.synthesize", "make T1w and FLAIR volumes from masks"),
+    "realism": ("fcdsynth.synthesis.realism", "measure whether synthetic images look real"),
+    "readers": ("fcdsynth.synthesis.readers", "make a blinded reading kit of real and synthetic"),
+    "readers score": ("fcdsynth.synthesis.score", "score the answer sheets of a reading kit"),
     "detect": ("fcdsynth.detector.detect", "find lesions in a prepared cohort"),
     "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
     "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
@@ -48,8 +51,8 @@ def _help() -> str:
     ]
     table = {name: text for name, (_, text) in VERBS.items()} | TRAINED
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
-             "fit", "validate", "test", "synthesize", "detect", "evaluate", "flag", "study",
-             "demo")  # fmt: skip
+             "fit", "validate", "test", "synthesize", "realism", "readers", "readers score",
+             "detect", "evaluate", "flag", "study", "demo")  # fmt: skip
     lines += [f"  {name:<14} {table[name]}" for name in order]
     return "\n".join(lines)
 

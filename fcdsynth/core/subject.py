@@ -62,6 +62,7 @@ FILE_KEYS: Mapping[str, str] = MappingProxyType(
         "soft": "soft lesion map in [0, 1] (written by draw)",
         "track": "transmantle track, the part of the region that runs to a ventricle (by draw)",
         "region": "region that was or will be redrawn (written by draw)",
+        "drawn": "lesion mask as drawn, before it was trimmed to what changed (by synthesize)",
         "transforms": "JSON with the 4 x 4 world matrices flair_to_t1w and t1w_to_mni",
         "spec": "JSON with the draw's spec",
     }

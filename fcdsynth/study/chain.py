@@ -25,6 +25,8 @@ class Recipe:
         machine: Config with the trainer section for this machine.
         seed: Seed of everything random in the chain.
         workers: Processes for per-subject work.
+        refuse: Whether redrawn pairs that fail their tests are left out, see
+            `fcdsynth.synthesis.honesty.Checks`.
     """
 
     detector: Path
@@ -32,6 +34,7 @@ class Recipe:
     machine: Path
     seed: int
     workers: int
+    refuse: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def _synthetic(
     folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm, fold: int
 ) -> Iterator[Step]:
     from fcdsynth.masks.draw import draw
+    from fcdsynth.synthesis.honesty import Checks
     from fcdsynth.synthesis.synthesize import synthesize
 
     where = folder.fold(arm, fold)
@@ -108,7 +112,12 @@ def _synthetic(
         "synthesize",
         name,
         lambda: synthesize(
-            str(where / "generator"), str(where / "drawn"), str(where / "synthetic"), seed=seed
+            str(where / "generator"),
+            str(where / "drawn"),
+            str(where / "synthetic"),
+            seed=seed,
+            checks=Checks(refuse=recipe.refuse),
+            workers=recipe.workers,
         ),
     )
 

@@ -36,6 +36,7 @@ def study(
     workers: int = 2,
     side_by_side: int = 1,
     seed: int = 0,
+    refuse: bool = True,
 ) -> Path:
     """Compare training arms on a BIDS folder, from the raw scans to one report.
 
@@ -65,6 +66,8 @@ def study(
         workers: Processes for per-subject work.
         side_by_side: Trainings at a time, each a process on one core (or sharing the GPU).
         seed: Seed of the choice of subjects and of all training.
+        refuse: Whether synthetic pairs that fail their tests are left out of the arms. False is
+            for a generator too small to pass them, to see that the chain runs.
 
     Returns:
         Path of ``report.html``.
@@ -78,13 +81,13 @@ def study(
     start = time.monotonic()
     check_arms(arms)
     recipe = Recipe(
-        find_config(detector), find_config(synthesis), find_config(machine), seed, workers
+        find_config(detector), find_config(synthesis), find_config(machine), seed, workers, refuse
     )
     folder = StudyFolder(Path(out))
     settings = {
         "arms": list(arms), "n": n, "folds": folds, "test_patients": test_patients,
         "test_controls": test_controls, "rule": rule, "spacing": spacing,
-        "brain_mask": brain_mask, "seed": seed,
+        "brain_mask": brain_mask, "seed": seed, "refuse": refuse,
         "detector": recipe.detector.read_text(), "synthesis": recipe.synthesis.read_text(),
     }  # fmt: skip
     key = provenance.run_key("study", settings, {}, seed)

@@ -58,6 +58,11 @@ def conditions(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return target, labels, blanked(target, labels)
 
 
+def whole_brain(batch: Batch) -> Batch:
+    """A batch with the whole brain as the region: full mode."""
+    return {**batch, "region": (batch["tissue"] != Tissue.BACKGROUND).float()}
+
+
 def _softened(channels: Tensor) -> Tensor:
     # Hard labels hide partial volume: (1, 4, 1) / 6 along each axis gives a border two thirds
     # of its own tissue. The crop's border repeats itself.
@@ -69,30 +74,69 @@ def _softened(channels: Tensor) -> Tensor:
     return channels
 
 
-def tissue_means(context: Tensor, labels: Tensor) -> Tensor:
-    """Paint every voxel with the mean of its tissue outside the region, borders softened.
+def near_region(labels: Tensor, reach_vox: int) -> Tensor:
+    """The region and every voxel within a cube around one of its voxels.
 
-    The plainest style code per tissue (the idea of region-wise style, Zhu et al. 2020, CVPR):
-    a first guess of the redrawn region in this subject's own grey values. A tissue that the
-    crop shows only inside the region takes the mean of all tissue in the crop.
+    What the generator looks at ends here, so that a larger crop tells it nothing more.
 
     Args:
-        context: Images with the region blanked, shape (batch, contrast, x, y, z), in [-1, 1].
         labels: Shape (batch, `LABELS`, x, y, z).
+        reach_vox: Half the cube's side, the middle voxel not counted.
 
     Returns:
-        Shape (batch, contrast, x, y, z), in [-1, 1].
+        In {0, 1}, shape (batch, 1, x, y, z).
     """
-    tissues = labels[:, :TISSUES]
-    seen = tissues * (1 - labels[:, REGION : REGION + 1])
-    counts = seen.flatten(2).sum(2)
-    sums = torch.einsum("bkn,bcn->bkc", seen.flatten(2), context.flatten(2))
-    inside = counts.clone()
-    inside[:, Tissue.BACKGROUND] = 0
-    overall = (sums * (inside > 0)[..., None]).sum(1) / inside.sum(1).clamp_min(1)[:, None]
-    means = sums / counts.clamp_min(1)[..., None]
-    means = torch.where((counts > 0)[..., None], means, overall[:, None])
-    return torch.einsum("bkxyz,bkc->bcxyz", _softened(tissues), means)
+    reached = labels[:, REGION : REGION + 1]
+    for axis in range(3):
+        kernel, padding = [1, 1, 1], [0, 0, 0]
+        kernel[axis], padding[axis] = 2 * reach_vox + 1, reach_vox
+        reached = F.max_pool3d(reached, kernel, stride=1, padding=padding)
+    return reached
+
+
+def surviving(labels: Tensor, near: Tensor) -> Tensor:
+    """Brain near the region that is not redrawn, in {0, 1}, shape (batch, 1, x, y, z)."""
+    brain = 1 - labels[:, Tissue.BACKGROUND : Tissue.BACKGROUND + 1]
+    return near * (1 - labels[:, REGION : REGION + 1]) * brain
+
+
+def tissue_averages(image: Tensor, labels: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of every tissue under a mask.
+
+    Args:
+        image: Shape (batch, contrast, x, y, z).
+        labels: Shape (batch, `LABELS`, x, y, z).
+        where: In {0, 1}, shape (batch, 1, x, y, z).
+
+    Returns:
+        Means, shape (batch, `TISSUES`, contrast), 0 for a tissue that is not there; and the
+        numbers of voxels, shape (batch, `TISSUES`, 1).
+    """
+    # Under autocast a product in bf16 would round the means to three digits.
+    with torch.autocast(image.device.type, enabled=False):
+        seen = (labels[:, :TISSUES] * where).flatten(2).float()
+        counts = seen.sum(2)[..., None]
+        means = torch.bmm(seen, image.flatten(2).transpose(1, 2).float()) / counts.clamp_min(1)
+    return means, counts
+
+
+def paint(labels: Tensor, means: Tensor) -> Tensor:
+    """Paint every voxel with the mean of its tissue, borders softened.
+
+    The plainest style code per tissue (the idea of region-wise style, Zhu et al. 2020, CVPR): a
+    first guess of the redrawn region in this subject's own grey values.
+
+    Args:
+        labels: Shape (batch, `LABELS`, x, y, z).
+        means: Shape (batch, `TISSUES`, contrast).
+
+    Returns:
+        Shape (batch, contrast, x, y, z).
+    """
+    with torch.autocast(labels.device.type, enabled=False):
+        flat = torch.bmm(means.transpose(1, 2).float(), labels[:, :TISSUES].flatten(2).float())
+    # Softening the two painted channels is softening the seven tissues, in less time.
+    return _softened(flat.reshape(*flat.shape[:2], *labels.shape[2:]))
 
 
 def seam_weight(region: Tensor, feather_vox: int) -> Tensor:

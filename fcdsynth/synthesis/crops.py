@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcdsynth.synthesis.regions import box_around
+
 Corner = tuple[int, int, int]
 
 
@@ -46,18 +48,19 @@ def around(centre: NDArray[Any], size: Corner) -> Corner:
     return (x, y, z)
 
 
-def covering(mask: NDArray[Any], least: int, margin: int, multiple: int) -> tuple[Corner, Corner]:
-    """Corner and size of a cubic box around a mask.
+def enclosing(
+    mask: NDArray[Any], margin: int, multiple: int, least: int = 1
+) -> tuple[Corner, Corner]:
+    """Corner and size of a box around a mask, its middle the mask's.
 
     Args:
         mask: Not empty, shape (x, y, z).
-        least: Smallest side.
-        margin: Voxels of surroundings on every side.
+        margin: Least number of voxels of surroundings on every side.
         multiple: Sides are rounded up to a multiple of this.
+        least: Sides are no shorter than this.
     """
-    where = np.argwhere(mask)
-    low, high = where.min(0), where.max(0) + 1
-    side = max(least, int((high - low).max()) + 2 * margin)
-    side = -(-side // multiple) * multiple
-    size = (side, side, side)
-    return around((low + high) // 2, size), size
+    edges = box_around(mask, (0, 0, 0))
+    sides = (max(e.stop - e.start + 2 * margin, least) for e in edges)
+    x, y, z = (-(-side // multiple) * multiple for side in sides)
+    middle = np.array([(edge.start + edge.stop) // 2 for edge in edges])
+    return around(middle, (x, y, z)), (x, y, z)

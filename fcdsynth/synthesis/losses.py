@@ -9,18 +9,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.synthesis.conditions import LESION, REGION
+from fcdsynth.synthesis.conditions import LESION, REGION, near_region
 
 Judgement = Sequence[Sequence[Tensor]]
 
 
 def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
-    weight = weight.expand_as(values)
+    values, weight = values.float(), weight.expand_as(values).float()
     return (values * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-def _touching_mean(values: Tensor, region: Tensor) -> Tensor:
-    # Away from the region real and fake are one image: those patches can teach nothing.
+def touching_mean(values: Tensor, region: Tensor) -> Tensor:
+    """Mean over those cells of a coarser map that touch the region.
+
+    Away from the region real and fake are one image: those cells can teach nothing.
+
+    Args:
+        values: Shape (batch, channel, x, y, z).
+        region: In {0, 1}, shape (batch, 1, X, Y, Z), the same field of view.
+    """
     x, y, z = values.shape[2:]
     return _masked_mean(values, F.adaptive_max_pool3d(region, (x, y, z)))
 
@@ -35,7 +42,7 @@ def hinge_discriminator(real: Judgement, fake: Judgement, region: Tensor) -> Ten
             count.
     """
     terms = [
-        _touching_mean(F.relu(1 - r[-1]) + F.relu(1 + f[-1]), region)
+        touching_mean(F.relu(1 - r[-1]) + F.relu(1 + f[-1]), region)
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(terms).mean()
@@ -43,13 +50,13 @@ def hinge_discriminator(real: Judgement, fake: Judgement, region: Tensor) -> Ten
 
 def hinge_generator(fake: Judgement, region: Tensor) -> Tensor:
     """Hinge loss of the generator, minus the mean score: its gradient never vanishes."""
-    return -torch.stack([_touching_mean(f[-1], region) for f in fake]).mean()
+    return -torch.stack([touching_mean(f[-1], region) for f in fake]).mean()
 
 
 def feature_matching(real: Judgement, fake: Judgement, region: Tensor) -> Tensor:
     """Mean L1 over the discriminators' features without the scores (Wang et al. 2018, CVPR)."""
     terms = [
-        _touching_mean((b - a.detach()).abs(), region)
+        touching_mean((b - a.detach()).abs(), region)
         for r, f in zip(real, fake, strict=True)
         for a, b in zip(r[:-1], f[:-1], strict=True)
     ]
@@ -69,9 +76,16 @@ def inside_l1(fake: Tensor, real: Tensor, region: Tensor, lesion: Tensor, boost:
     return _masked_mean((fake - real).abs(), region * (1 + boost * lesion))
 
 
-def outside_l1(fake: Tensor, real: Tensor, region: Tensor) -> Tensor:
-    """L1 outside the region; these voxels are never used, they teach the decoder the host."""
-    return _masked_mean((fake - real).abs(), 1 - region)
+def outside_l1(fake: Tensor, real: Tensor, region: Tensor, near: Tensor) -> Tensor:
+    """L1 around the region; these voxels are never used, they teach the decoder the host.
+
+    Args:
+        fake: Shape (batch, contrast, x, y, z).
+        real: Same shape.
+        region: In {0, 1}, shape (batch, 1, x, y, z).
+        near: The region and its surroundings as far as the generator looks, same shape.
+    """
+    return _masked_mean((fake - real).abs(), near * (1 - region))
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor, present: Tensor) -> Tensor:
@@ -110,6 +124,46 @@ def lesion_contrast(fake: Tensor, real: Tensor, lesion: Tensor, ring: Tensor) ->
     return (difference.abs().mean(1) * usable).sum() / usable.sum().clamp_min(1)
 
 
+def region_same(
+    drawn: Tensor, healthy: Tensor, lesion: Tensor, region: Tensor, reach_vox: int
+) -> Tensor:
+    """L1 between drawings with and without the lesion label, away from the lesion.
+
+    The first half of the region loss; the idea is that of MAISI-v2 (Zhao et al. 2025,
+    arXiv 2508.05772): a label must not change what lies outside it. Only redrawn voxels count, the
+    others stay the host's.
+
+    Args:
+        drawn: With the lesion label, shape (batch, contrast, x, y, z).
+        healthy: Without it, from the same noise.
+        lesion: In {0, 1}, shape (batch, 1, x, y, z).
+        region: Redrawn voxels in {0, 1}, same shape.
+        reach_vox: A lesion may act on this many layers of voxels around it.
+    """
+    side = 2 * reach_vox + 1
+    neighbourhood = F.max_pool3d(lesion, side, stride=1, padding=reach_vox)
+    return _masked_mean((drawn - healthy).abs(), region * (1 - neighbourhood))
+
+
+def region_different(drawn: Tensor, healthy: Tensor, lesion: Tensor, margin: float) -> Tensor:
+    """How far each lesion stays below a least change by its label, averaged over the batch.
+
+    The second half of the region loss: a lesion label on unchanged tissue would teach a detector
+    noise. The change is the mean over the lesion's voxels and the contrasts, so that one contrast
+    may show nothing; it is taken without noise, which cannot make up for it.
+
+    Args:
+        drawn: With the lesion label, without noise, shape (batch, contrast, x, y, z).
+        healthy: Without it.
+        lesion: In {0, 1}, shape (batch, 1, x, y, z).
+        margin: The least change, on the scale of the images.
+    """
+    voxels = lesion.sum((1, 2, 3, 4))
+    change = ((drawn - healthy).abs().mean(1, keepdim=True) * lesion).sum((1, 2, 3, 4))
+    missing = F.relu(margin - change / voxels.clamp_min(1)) * (voxels > 0)
+    return missing.sum() / (voxels > 0).sum().clamp_min(1)
+
+
 def _roughness(image: Tensor, region: Tensor) -> Tensor:
     fine = image - F.avg_pool3d(image, 3, stride=1, padding=1, count_include_pad=False)
     total = (fine.abs() * region).sum((2, 3, 4))
@@ -133,19 +187,33 @@ def texture(fake: Tensor, real: Tensor, region: Tensor) -> Tensor:
 
 
 def reconstruction(
-    smooth: Tensor, fake: Tensor, target: Tensor, labels: Tensor, boost: float
-) -> dict[str, Tensor]:
+    smooth: Tensor, fake: Tensor, target: Tensor, labels: Tensor, boost: float, reach_vox: int,
+    surroundings: bool = True,
+) -> dict[str, Tensor]:  # fmt: skip
     """The losses against the true images, by name.
 
     Noise cannot be guessed voxel by voxel, so L1 looks at the image without it and texture at
     the image with it.
+
+    Args:
+        smooth: The image without noise, shape (batch, contrast, x, y, z).
+        fake: The image with noise.
+        target: The true image.
+        labels: Shape (batch, `conditions.LABELS`, x, y, z).
+        boost: See `inside_l1`.
+        reach_vox: How far around the region the generator looks.
+        surroundings: Whether there is a host around the region; in full mode there is none, and
+            the loss outside is 0.
     """
     region, lesion = labels[:, REGION : REGION + 1], labels[:, LESION : LESION + 1]
     tissue = labels[:, [Tissue.CORTEX, Tissue.WHITE_MATTER]].sum(1, keepdim=True)
     ring = region * (1 - lesion) * tissue
+    outside = smooth.new_zeros(())
+    if surroundings:
+        outside = outside_l1(smooth, target, region, near_region(labels, reach_vox))
     return {
         "inside": inside_l1(smooth, target, region, lesion, boost),
-        "outside": outside_l1(smooth, target, region),
+        "outside": outside,
         # The lesion is a small part of its region: on its own, or its grain is left to chance.
         "texture": texture(fake, target, region) + texture(fake, target, lesion),
         "contrast": lesion_contrast(smooth, target, lesion, ring),

@@ -3,52 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from fcdsynth.synthesis.conditions import LABELS, LESION, REGION, SOFT, tissue_means
-from fcdsynth.synthesis.spade import SpadeBlock
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.synthesis.conditions import (
+    LABELS,
+    LESION,
+    SOFT,
+    TISSUES,
+    near_region,
+    paint,
+    surviving,
+    tissue_averages,
+)
+from fcdsynth.synthesis.encoders import PooledEncoder
+from fcdsynth.synthesis.pyramid import halve
+from fcdsynth.synthesis.spade import Embedding, Scale, SpadeBlock, pointwise
 
-_EPS = 1e-3
 _LEAST_GRAIN = 1e-3
-Size = tuple[int, int, int]
-
-
-def _averaged(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Average down to a size; the image itself when it has that size."""
-    x, y, z = size
-    return image if image.shape[2:] == (x, y, z) else F.adaptive_avg_pool3d(image, (x, y, z))
-
-
-class PooledEncoder(nn.Module):
-    """Convolutions with stride 2, then the mean over a mask: any input size gives one vector.
-
-    Args:
-        inputs: Input channels.
-        channels: Channels of each level.
-        outputs: Length of the vector.
-    """
-
-    def __init__(self, inputs: int, channels: Sequence[int], outputs: int) -> None:
-        super().__init__()
-        widths = [inputs, *channels]
-        self.convs = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=1 if level == 0 else 2, padding=1)
-            for level, (a, b) in enumerate(pairwise(widths))
-        )
-        self.head = nn.Linear(widths[-1], outputs)
-
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Encode (batch, inputs, x, y, z) under a mask (batch, 1, x, y, z) to (batch, outputs)."""
-        for conv in self.convs:
-            image = F.leaky_relu(conv(image), 0.2)
-        share = _averaged(mask, image.shape[2:])
-        pooled = (image * share).sum((2, 3, 4)) / (share.sum((2, 3, 4)) + _EPS)
-        code: Tensor = self.head(pooled)
-        return code
+_EMPTY = -1.0
+# The style's guess of a tissue's mean counts as much as this many surviving voxels.
+_GUESS_VOX = 4.0
+# Means span about 0.6; a code's other numbers start with a spread of that order.
+_MEAN_GAIN = 2.0
 
 
 class Generator(nn.Module):
@@ -56,11 +37,16 @@ class Generator(nn.Module):
 
     The decoder starts at the coarsest of ``len(channels)`` scales and does upsample, then block,
     so that its last block modulates at full resolution: every voxel's label counts. The
-    condition is averaged, not sampled, down to the coarser scales. The lesion style code enters
-    as channels that are zero outside the lesion. The output is a correction of the painted tissue
-    means, and an amplitude of filtered noise: a network that only corrects draws the mean of all
-    images that fit, which is smoother than any of them (Karras et al. 2019, CVPR, add noise for
-    the same reason).
+    condition is averaged, not sampled, down to the coarser scales. The lesion style code acts
+    inside the lesion alone. The output is a correction of the painted tissue means, and an
+    amplitude of filtered noise: a network that only corrects draws the mean of all images that
+    fit, which is smoother than any of them (Karras et al. 2019, CVPR, add noise for the same
+    reason).
+
+    Nothing farther than ``reach_vox`` from the region counts, and the scales share their middle
+    with the crop: around one region a crop of any size that holds its surroundings gives the same
+    image. A region without surroundings (full mode: the whole brain) takes its grey values from
+    the style code.
 
     Args:
         contrasts: Number of image channels, 2 for T1w and FLAIR.
@@ -68,36 +54,56 @@ class Generator(nn.Module):
         hidden: Channels of the embedded condition in each block.
         style: Length of the context style code.
         lesion_style: Length of the lesion style code.
+        reach_vox: How far around the region the generator looks, voxels.
+        checkpointing: Whether to keep each block's input alone and compute the block again on the
+            way back: less memory, more time, the same numbers.
+        channels_last: Whether to keep the channels of a voxel side by side in memory, which is
+            faster on CPUs and on GPUs with tensor cores; the numbers differ by rounding.
+        compiled: Whether calls go through ``torch.compile``, which needs a C++ compiler. The
+            moving average of a compiled generator is not compiled.
     """
 
     def __init__(
-        self, contrasts: int, channels: Sequence[int], hidden: int, style: int, lesion_style: int
+        self,
+        contrasts: int,
+        channels: Sequence[int],
+        hidden: int,
+        style: int,
+        lesion_style: int,
+        reach_vox: int = 12,
+        checkpointing: bool = False,
+        channels_last: bool = True,
+        compiled: bool = False,
     ) -> None:
         super().__init__()
         channels = tuple(channels)
         self.contrasts = contrasts
+        self.style = style
         self.lesion_style = lesion_style
-        condition = LABELS + 2 * contrasts + lesion_style
+        self.reach_vox = reach_vox
+        self.checkpointing = checkpointing
+        self.channels_last = channels_last
+        condition = LABELS + 2 * contrasts
         encoder = channels[:0:-1] or channels
-        self.context_encoder = PooledEncoder(LABELS + contrasts, encoder, style)
-        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, 2 * lesion_style)
-        self.start = nn.Conv3d(condition, channels[0], 3, padding=1)
+        averages = TISSUES * (contrasts + 1)
+        self.context_encoder = PooledEncoder(TISSUES + contrasts, encoder, averages, style)
+        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, 2 * contrasts, 2 * lesion_style)
+        self.guess = nn.Linear(style, (TISSUES - 1) * contrasts)
+        self.start = Embedding(condition, style, lesion_style, channels[0])
         widths = (channels[0], *channels)
         self.blocks = nn.ModuleList(
-            SpadeBlock(a, b, condition, style, hidden)
-            for a, b in zip(widths, channels, strict=False)
+            SpadeBlock(a, b, condition, style, lesion_style, hidden, doubles=index > 0)
+            for index, (a, b) in enumerate(zip(widths, channels, strict=False))
         )
-        self.last = nn.Conv3d(channels[-1], 2 * contrasts, 3, padding=1)
+        self.last = nn.Conv3d(channels[-1], 2 * contrasts, 1)
         # A small start keeps the first images near the painted tissue means.
         nn.init.normal_(self.last.weight, std=0.01)
         self.noise_filter = nn.Conv3d(contrasts, contrasts, 3, padding=1, bias=False)
         nn.init.dirac_(self.noise_filter.weight)
-
-    def _sizes(self, size: Sequence[int]) -> list[tuple[int, ...]]:
-        sizes = [tuple(size)]
-        for _ in range(len(self.blocks) - 1):
-            sizes.append(tuple(-(-n // 2) for n in sizes[-1]))
-        return sizes[::-1]
+        if channels_last:
+            self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if compiled:
+            self.compile()
 
     def draw_noise(
         self, batch: int, size: Sequence[int], generator: torch.Generator | None = None
@@ -111,26 +117,119 @@ class Generator(nn.Module):
         """
         return torch.randn(batch, self.contrasts, *size, generator=generator)
 
+    def encode_style(self, image: Tensor, labels: Tensor) -> Tensor:
+        """Describe the grey values of a scan, for another one to be drawn in them.
+
+        Args:
+            image: A whole scan or a part of one, shape (batch, contrast, x, y, z), in [-1, 1].
+            labels: Shape (batch, `LABELS`, x, y, z); a lesion in them is left out, a region is
+                looked at like the rest.
+
+        Returns:
+            Context style codes, shape (batch, style).
+        """
+        brain = 1 - labels[:, Tissue.BACKGROUND : Tissue.BACKGROUND + 1]
+        return self._style(image, labels, brain * (1 - labels[:, LESION : LESION + 1]))
+
+    @torch.no_grad()
+    def start_from_means(self) -> None:
+        """Let the first numbers of a style code be the tissue means, and the guess read them.
+
+        A start for full mode, in place: sites differ by little on prepared images, and a network
+        has to see many of them before it finds out by itself. Nothing is changed where a code is
+        shorter than the means are many.
+        """
+        count = (TISSUES - 1) * self.contrasts
+        if self.style < count:
+            return
+        head = self.context_encoder.head
+        first = head.in_features - TISSUES * (self.contrasts + 1)
+        for number in range(count):
+            tissue, contrast = divmod(number, self.contrasts)
+            place = first + (tissue + 1) * (self.contrasts + 1) + contrast
+            head.weight[number] = 0
+            head.bias[number] = 0
+            head.weight[number, place] = _MEAN_GAIN
+            self.guess.weight[number] = 0
+            self.guess.bias[number] = 0
+            self.guess.weight[number, number] = 1 / _MEAN_GAIN
+
+    def _style(self, image: Tensor, labels: Tensor, where: Tensor) -> Tensor:
+        means, counts = tissue_averages(image, labels, where)
+        averages = torch.cat([means, (counts > 0).to(means)], 2).flatten(1)
+        code: Tensor = self.context_encoder(
+            torch.cat([labels[:, :TISSUES], image], 1), where, averages
+        )
+        return code
+
+    def guessed_means(self, style_code: Tensor) -> Tensor:
+        """Tissue means that belong to a style; background is empty.
+
+        Args:
+            style_code: Shape (batch, style).
+
+        Returns:
+            Shape (batch, tissue, contrast), in [-1, 1].
+        """
+        guess = torch.tanh(self.guess(style_code).float())
+        guess = guess.reshape(-1, TISSUES - 1, self.contrasts)
+        return torch.cat([torch.full_like(guess[:, :1], _EMPTY), guess], 1)
+
+    def painted(self, context: Tensor, labels: Tensor, near: Tensor, style_code: Tensor) -> Tensor:
+        """Paint tissue means: those of the surviving surroundings, the style's where none are.
+
+        A weighted mean of both, by voxels: the fewer voxels of a tissue survive, the more the
+        style decides.
+
+        Args:
+            context: Images with the region blanked, shape (batch, contrast, x, y, z).
+            labels: Shape (batch, `LABELS`, x, y, z).
+            near: From `conditions.near_region`.
+            style_code: Shape (batch, style).
+
+        Returns:
+            Shape (batch, contrast, x, y, z), in [-1, 1].
+        """
+        means, counts = tissue_averages(context, labels, surviving(labels, near))
+        guess = self.guessed_means(style_code)
+        return paint(labels, (means * counts + guess * _GUESS_VOX) / (counts + _GUESS_VOX))
+
     def encode_lesion(
         self, image: Tensor, context: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Describe how a true lesion looks against the painted tissue means.
+        """Describe how a true lesion looks against the tissues around it.
 
         Args:
             image: True images, shape (batch, contrast, x, y, z), in [-1, 1].
             context: The same with the region blanked.
-            labels: Shape (batch, `LABELS`, x, y, z).
+            labels: Shape (batch, `LABELS`, x, y, z). Where the region leaves nothing of a tissue
+                (full mode), the tissue's mean outside the lesion stands in.
 
         Returns:
             Mean and log-variance of the lesion style code, each (batch, lesion_style).
         """
         lesion = labels[:, LESION : LESION + 1]
-        contrast = (image - tissue_means(context, labels)) * lesion
-        shape = labels[:, [LESION, SOFT]]
-        mean, log_variance = self.lesion_encoder(torch.cat([contrast, shape], 1), lesion).chunk(
-            2, 1
-        )
-        return mean, log_variance.clamp(-10, 5)
+        near = near_region(labels, self.reach_vox)
+        means, counts = tissue_averages(context, labels, surviving(labels, near))
+        whole, _ = tissue_averages(image, labels, 1 - lesion)
+        painted = paint(labels, torch.where(counts > 0, means, whole))
+        contrast = (image - painted) * lesion
+        size = lesion.sum((2, 3, 4)).clamp_min(1)
+        mean = contrast.sum((2, 3, 4)) / size
+        spread = (contrast - mean[:, :, None, None, None]).square() * lesion
+        moments = torch.cat([mean, (spread.sum((2, 3, 4)) / size + 1e-6).sqrt()], 1)
+        shown = torch.cat([contrast, labels[:, [LESION, SOFT]]], 1)
+        code_mean, log_variance = self.lesion_encoder(shown, lesion, moments).chunk(2, 1)
+        return code_mean, log_variance.clamp(-10, 5)
+
+    def _scales(self, condition: Tensor, lesion: Tensor, near: Tensor) -> list[Scale]:
+        if self.channels_last:
+            condition = condition.contiguous(memory_format=torch.channels_last_3d)
+        scales = [Scale(condition, lesion, near)]
+        for _ in self.blocks[1:]:
+            condition, lesion, near = (halve(volume) for volume in scales[-1])
+            scales.append(Scale(condition, lesion, (near > 0).to(near)))
+        return scales[::-1]
 
     def forward(
         self,
@@ -138,6 +237,8 @@ class Generator(nn.Module):
         labels: Tensor,
         lesion_code: Tensor,
         noise: Tensor | None = None,
+        *,
+        style_code: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Draw the images.
 
@@ -146,23 +247,29 @@ class Generator(nn.Module):
             labels: Shape (batch, `LABELS`, x, y, z), see `conditions.label_channels`.
             lesion_code: Lesion style, shape (batch, lesion_style); zeros for controls.
             noise: From `draw_noise`; none adds no noise.
+            style_code: Context style, shape (batch, style), from `encode_style`; that of the
+                surroundings when none is given.
 
         Returns:
-            The images without and with noise, each (batch, contrast, x, y, z), in [-1, 1].
+            The images without and with noise, each (batch, contrast, x, y, z), in [-1, 1]. What
+            lies farther than ``reach_vox`` from the region is of no use.
         """
-        painted = tissue_means(context, labels)
-        outside = 1 - labels[:, REGION : REGION + 1]
-        inside_brain = 1 - labels[:, :1]
-        style = self.context_encoder(torch.cat([labels, context], 1), outside * inside_brain)
-        code = lesion_code[:, :, None, None, None] * labels[:, LESION : LESION + 1]
-        condition = torch.cat([labels, context, painted, code], 1)
-        sizes = self._sizes(context.shape[2:])
-        features = self.start(_averaged(condition, sizes[0]))
-        for block, size in zip(self.blocks, sizes, strict=True):
-            if features.shape[2:] != torch.Size(size):
-                features = F.interpolate(features, size, mode="nearest")
-            features = block(features, _averaged(condition, size), style)
-        correction, amplitude = self.last(F.leaky_relu(features, 0.2)).chunk(2, 1)
+        near = near_region(labels, self.reach_vox)
+        if style_code is None:
+            style_code = self._style(context, labels, surviving(labels, near))
+        painted = self.painted(context, labels, near, style_code)
+        # Detached: the painted means get their gradient from the output they are added to.
+        told = torch.cat([labels, context, painted.detach()], 1) * near
+        scales = self._scales(told, labels[:, LESION : LESION + 1] * near, near)
+        features = self.start(scales[0], style_code, lesion_code)
+        for block, scale in zip(self.blocks, scales, strict=True):
+            if self.checkpointing and torch.is_grad_enabled():
+                features = checkpoint(
+                    block, features, scale, style_code, lesion_code, use_reentrant=False
+                )
+            else:
+                features = block(features, scale, style_code, lesion_code)
+        correction, amplitude = pointwise(self.last, F.leaky_relu_(features, 0.2)).chunk(2, 1)
         smooth = torch.atanh(painted.clamp(-0.99, 0.99)) + correction
         if noise is None:
             return torch.tanh(smooth), torch.tanh(smooth)

@@ -1,108 +1,136 @@
-"""Numbers that say what a synthetic subject looks like: contrast, change inside, change outside."""
+"""The verb realism: whether synthetic images look real, against what real ones differ by."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from fcdsynth.core.cohort import SIDECAR, TABLE, Cohort
+from fcdsynth.core.errors import SettingsError
+from fcdsynth.core.progress import map_items
+from fcdsynth.core.run import Run
+from fcdsynth.core.subject import Subject
+from fcdsynth.synthesis.proof.findings import find
+from fcdsynth.synthesis.proof.measured import Job, crop_side, measure
+from fcdsynth.synthesis.proof.report import write_report
+from fcdsynth.synthesis.proof.sides import Sides, read_sides
 
-from fcdsynth.core.tissue import Tissue
-
-FILE = "realism.csv"
-
-
-def ring_contrast(
-    image: NDArray[Any], lesion: NDArray[Any], region: NDArray[Any], tissue: NDArray[Any]
-) -> float:
-    """Lesion mean minus ring mean, in robust SD of the brain is this divided by 0.1.
-
-    The ring is the region's cortex and white matter outside the lesion, in the tissue mix of
-    the lesion: the two tissues are compared each with its own and weighted by the lesion's
-    voxels, so that a lesion in cortex is not judged against white matter.
-
-    Args:
-        image: Prepared intensities, shape (x, y, z).
-        lesion: Mask, same shape.
-        region: Mask around it, same shape.
-        tissue: Labels, same shape.
-
-    Returns:
-        The contrast, NaN where no tissue is in both.
-    """
-    total, weight = 0.0, 0
-    for label in (Tissue.CORTEX, Tissue.WHITE_MATTER):
-        inside = lesion.astype(bool) & (tissue == label)
-        ring = region.astype(bool) & ~lesion.astype(bool) & (tissue == label)
-        if inside.any() and ring.any():
-            count = int(inside.sum())
-            total += count * (float(image[inside].mean()) - float(image[ring].mean()))
-            weight += count
-    return total / weight if weight else float("nan")
+_KEYS = ("t1w", "flair", "lesion", "region", "tissue")
 
 
-def describe(
-    before: NDArray[Any],
-    after: NDArray[Any],
-    lesion: NDArray[Any],
-    region: NDArray[Any],
-    tissue: NDArray[Any],
-    contrasts: Sequence[str],
-) -> dict[str, float]:
-    """Measure one synthetic subject against its host.
+def realism(
+    real: str,
+    synthetic: str,
+    out: str,
+    split: Literal["train", "val", "test", "all"] = "train",
+    sources: str | None = None,
+    encoder: bool = True,
+    splits: int = 200,
+    permutations: int = 999,
+    pairs: int = 200,
+    seed: int = 0,
+    workers: int = 1,
+) -> Path:
+    """Measure whether synthetic images look real, beside how real ones differ from each other.
+
+    KID and MMD on features of lesion crops and of whole brains, lesion contrast, diversity,
+    fidelity where the host shows the same thing, tissue agreement, copies of training lesions,
+    checkerboards. Writes report.html, realism.json (every number) and subjects.csv.
 
     Args:
-        before: The host's prepared intensities, shape (contrast, x, y, z).
-        after: The synthetic ones, same shape.
-        lesion: Mask, empty for a control, shape (x, y, z).
-        region: Redrawn voxels, same shape.
-        tissue: Labels, same shape.
-        contrasts: Names of the image channels.
+        real: Prepared cohort of the real (or phantom) subjects.
+        synthetic: Cohort written by synthesize at the same spacing.
+        out: Folder of the report.
+        split: Which real subjects are compared; without splits in the table all are training
+            ones. Test subjects are for the end.
+        sources: Prepared cohort of the hosts, mask donors and training patients, when they are
+            not in the first one.
+        encoder: Whether to compare whole T1w brains by deepbet's encoder too.
+        splits: Random splits of the real subjects into halves, behind each null.
+        permutations: Label shuffles behind each p value.
+        pairs: Most pairs of crops for the diversity.
+        seed: Seed of splits, shuffles and bootstraps.
+        workers: Number of processes.
 
     Returns:
-        For each contrast: lesion-against-ring contrast in the synthetic image and at the same
-        place in the host, mean absolute change inside the region, roughness inside relative to
-        the host's, and the largest change outside, which must be 0.
+        The output folder.
+
+    Raises:
+        CohortError: If there are too few subjects or lesions, or a file is absent or unreadable.
+        GeometryError: If voxels differ, or a synthetic subject lies on another grid than its host.
+        SettingsError: If a setting is out of range.
     """
-    numbers: dict[str, float] = {"region_vox": int(region.sum()), "lesion_vox": int(lesion.sum())}
-    for name, old, new in zip(contrasts, before, after, strict=True):
-        change = np.abs(new - old)
-        numbers[f"{name}_contrast"] = ring_contrast(new, lesion, region, tissue)
-        numbers[f"{name}_contrast_host"] = ring_contrast(old, lesion, region, tissue)
-        numbers[f"{name}_change_inside"] = float(change[region].mean())
-        numbers[f"{name}_roughness_ratio"] = _roughness(new, region) / max(
-            _roughness(old, region), 1e-9
-        )
-        numbers[f"{name}_change_outside"] = float(change[~region].max(initial=0.0))
-    return numbers
+    for name, value, least in (("splits", splits, 20), ("permutations", permutations, 19),
+                               ("pairs", pairs, 1), ("workers", workers, 1)):  # fmt: skip
+        if value < least:
+            raise SettingsError(name, str(value), f"at least {least}", "Change the setting.")
+    sides = read_sides(real, synthetic, sources, split)
+    settings = {"split": split, "encoder": encoder, "splits": splits,
+                "permutations": permutations, "pairs": pairs}  # fmt: skip
+    named = {"real": real, "synthetic": synthetic, "sources": sources}
+    run = Run(out, "realism", named | settings, _inputs(sides), seed)
+    if run.complete:
+        return run.out
+    jobs = _jobs(sides, encoder)
+    flat = [job for group in jobs for job in group]
+    with run:
+        found = iter(map_items(measure, flat, "measuring images", workers))
+        made, compared, training = ({job.subject.id: next(found) for job in group}
+                                    for group in jobs)  # fmt: skip
+        training |= {i: compared[i] for i in _both(sides)}
+        findings = find(sides, made, compared, training, splits, permutations, pairs, seed)
+        write_report(run.folder, sides, findings, made, compared, settings | {"seed": seed})
+    return run.out
 
 
-def _roughness(image: NDArray[Any], region: NDArray[Any]) -> float:
-    # Differences of neighbours along the axes, both in the region.
-    total, count = 0.0, 0
-    for axis in range(3):
-        both = np.take(region, range(1, region.shape[axis]), axis) & np.take(
-            region, range(region.shape[axis] - 1), axis
-        )
-        steps = np.abs(np.diff(image, axis=axis))[both]
-        total += float(steps.sum())
-        count += steps.size
-    return total / max(count, 1)
+def _both(sides: Sides) -> list[str]:
+    """Training patients that are among the compared ones, in one table: measured once."""
+    if sides.sources is not sides.real:
+        return []
+    chosen = {s.id for s in sides.chosen}
+    return [s.id for s in sides.training if s.id in chosen]
 
 
-def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``realism.csv``, one row per synthetic subject."""
-    with (folder / FILE).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: _text(v) for k, v in row.items()})
+def _jobs(sides: Sides, encoder: bool) -> tuple[list[Job], list[Job], list[Job]]:
+    side = crop_side(sides.spacing_mm)
+    # A training patient counts for its lesion alone.
+    once = set(_both(sides))
+    learnt = [s for s in sides.training if s.id not in once]
+    lean = [_lean(c) for c in (sides.synthetic, sides.real, sides.sources)]
+
+    def job(cohort: Cohort, subject: Subject, wanted: bool) -> Job:
+        return Job(cohort, subject, sides.contrasts, side, wanted)
+
+    made = [
+        Job(lean[0], s, sides.contrasts, side, encoder, *_hosted(lean[2], sides.host(s)))
+        for s in sides.made
+    ]
+    return (
+        made,
+        [job(lean[1], s, encoder) for s in sides.chosen],
+        [job(lean[2], s, False) for s in learnt],
+    )
 
 
-def _text(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.5f}"
-    return value
+def _lean(cohort: Cohort) -> Cohort:
+    """The cohort's folder alone: a job needs its paths, and not every other row."""
+    return Cohort(cohort.folder, (), cohort.name)
+
+
+def _hosted(sources: Cohort, host: Subject | None) -> tuple[Cohort | None, Subject | None]:
+    return (None, None) if host is None else (sources, host)
+
+
+def _inputs(sides: Sides) -> list[Path]:
+    read: set[Path] = set()
+    hosts = [h for h in map(sides.host, sides.made) if h is not None]
+    groups: Sequence[tuple[Cohort, Sequence[Subject]]] = (
+        (sides.real, sides.chosen), (sides.synthetic, sides.made),
+        (sides.sources, (*sides.training, *hosts)),
+    )  # fmt: skip
+    for cohort, subjects in groups:
+        read |= {cohort.path(s, key) for s in subjects for key in _KEYS if s.has(key)}
+        read |= {cohort.folder / name for name in (TABLE, SIDECAR)
+                 if (cohort.folder / name).is_file()}  # fmt: skip
+    return sorted(read)

@@ -1,4 +1,4 @@
-"""Redraw one region of one brain with a trained generator, from a spec that is written down."""
+"""Redraw a region of a brain, or a whole brain, from a spec that is written down."""
 
 from __future__ import annotations
 
@@ -24,6 +24,21 @@ LEAST_INTENSITY = 0.01  # prepared intensity inside the brain never falls below 
 
 
 @dataclass(frozen=True)
+class WholeSpec:
+    """What belongs to a brain that is drawn whole.
+
+    Args:
+        scan: Whose style it has: ``host``, ``sampled``, or the id of a training subject.
+        code: Context style code.
+        window: Side of the windows, voxels.
+    """
+
+    scan: str
+    code: tuple[float, ...]
+    window: int
+
+
+@dataclass(frozen=True)
 class RedrawSpec:
     """Everything random about one redrawn region.
 
@@ -36,7 +51,8 @@ class RedrawSpec:
         noise_seed: Seed of the noise maps.
         corner: First voxel of the crop.
         size: Sizes of the crop.
-        feather_vox: Layers over which the region passes into its surroundings.
+        feather_vox: Layers over which the region passes into its surroundings; 0 in full mode.
+        whole: In full mode, what else there is to know.
     """
 
     subject: str
@@ -47,9 +63,86 @@ class RedrawSpec:
     corner: Corner
     size: Corner
     feather_vox: int
+    whole: WholeSpec | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The crop of a brain that is redrawn; what reaches over the volume's edge is background.
+
+    Args:
+        image: Prepared intensities, shape (contrast, x, y, z).
+        tissue: Labels, shape (x, y, z).
+        lesion: Mask, empty for a control, same shape.
+        soft: Soft lesion map in [0, 1], same shape.
+        region: Voxels to redraw, inside the brain, same shape.
+    """
+
+    image: NDArray[np.float32]
+    tissue: NDArray[Any]
+    lesion: NDArray[np.bool_]
+    soft: NDArray[np.float32]
+    region: NDArray[np.bool_]
+
+    @classmethod
+    def cut(
+        cls,
+        image: NDArray[np.float32],
+        tissue: NDArray[Any],
+        lesion: NDArray[Any],
+        soft: NDArray[np.float32],
+        region: NDArray[Any],
+        corner: Corner,
+        size: Corner,
+    ) -> Scene:
+        """Cut it out of whole volumes."""
+        return cls(
+            cut(image, corner, size),
+            cut(tissue, corner, size),
+            cut(lesion, corner, size).astype(bool),
+            cut(soft, corner, size),
+            cut(region, corner, size).astype(bool),
+        )
 
 
 @torch.inference_mode()
+def draw(
+    generator: Generator, scene: Scene, spec: RedrawSpec, lesional: bool = True
+) -> NDArray[np.float32]:
+    """Redraw the region of a scene; every voxel outside it keeps its value to the bit.
+
+    Args:
+        generator: In evaluation mode.
+        scene: The crop that ``spec`` names.
+        spec: The random part.
+        lesional: False draws the same region with the same noise but with empty lesion channels
+            and an empty style code: what the lesion label does not explain.
+
+    Returns:
+        New prepared intensities of the crop, shape (contrast, x, y, z).
+    """
+
+    def given(array: NDArray[Any], kind: type) -> torch.Tensor:
+        return torch.from_numpy(array.astype(kind)).to(device)[None]
+
+    device = next(generator.parameters()).device
+    share = float(lesional)
+    target = to_network(given(scene.image, np.float32))
+    inside = given(scene.region, np.float32)
+    labels = label_channels(
+        given(scene.tissue, np.int64), given(scene.lesion, np.float32) * share,
+        given(scene.soft, np.float32) * share, inside,
+    )  # fmt: skip
+    source = torch.Generator().manual_seed(spec.noise_seed)
+    noise = generator.draw_noise(1, spec.size, source).to(device)
+    code = torch.tensor(spec.code, dtype=torch.float32, device=device)[None] * share
+    _, fake = generator(blanked(target, labels), labels, code, noise)
+    whole = to_prepared(joined(fake, target, inside[:, None], spec.feather_vox))
+    made = whole[0].clamp(LEAST_INTENSITY, 1).cpu().numpy()
+    keep = ~scene.region | (scene.tissue == Tissue.BACKGROUND)
+    return np.where(keep, scene.image, made).astype(np.float32)
+
+
 def redraw(
     generator: Generator,
     image: NDArray[np.float32],
@@ -59,7 +152,7 @@ def redraw(
     region: NDArray[np.bool_],
     spec: RedrawSpec,
 ) -> NDArray[np.float32]:
-    """Redraw a region; every voxel outside it keeps the host's value to the bit.
+    """Redraw a region of whole volumes, as `draw` does in its crop.
 
     Args:
         generator: In evaluation mode.
@@ -73,24 +166,7 @@ def redraw(
     Returns:
         New prepared intensities, shape (contrast, x, y, z).
     """
-
-    def crop(array: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(cut(array, spec.corner, spec.size)).to(device)[None]
-
-    device = next(generator.parameters()).device
-    target = to_network(crop(image))
-    inside = crop(region.astype(np.float32))
-    labels = label_channels(
-        crop(tissue.astype(np.int64)), crop(lesion.astype(np.float32)),
-        crop(soft.astype(np.float32)), inside,
-    )  # fmt: skip
-    source = torch.Generator().manual_seed(spec.noise_seed)
-    noise = generator.draw_noise(1, spec.size, source).to(device)
-    code = torch.tensor(spec.code, dtype=torch.float32, device=device)[None]
-    _, fake = generator(blanked(target, labels), labels, code, noise)
-    whole = to_prepared(joined(fake, target, inside[:, None], spec.feather_vox))
-    made = whole[0].clamp(LEAST_INTENSITY, 1).cpu().numpy()
-    pasted = image.copy()
-    paste(pasted, made, spec.corner)
-    keep = ~region | (tissue == Tissue.BACKGROUND)
-    return np.where(keep, image, pasted).astype(np.float32)
+    scene = Scene.cut(image, tissue, lesion, soft, region, spec.corner, spec.size)
+    made = image.copy()
+    paste(made, draw(generator, scene, spec), spec.corner)
+    return made

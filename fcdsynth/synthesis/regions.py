@@ -1,28 +1,46 @@
-"""The regions that are blanked and redrawn: around a lesion, or somewhere healthy."""
+"""The regions that are blanked and redrawn, and the soft map of a mask that was not drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.tissue import Tissue
 from fcdsynth.measure.geodesic import arrival
 
 Spacing = tuple[float, float, float]
-# Size law of FCD lesions in ml: median 2.8, sigma of the logarithm 1.25, 0.12 to 60 (from the
-# cluster areas published with MELD, Spitzer et al. 2022, and Besson et al. 2006).
-_MEDIAN_ML, _SIGMA_LN, _LEAST_ML, _MOST_ML = 2.8, 1.25, 0.12, 60.0
 
 
 def near(mask: NDArray[Any], distance_mm: float, spacing_mm: Spacing) -> NDArray[np.bool_]:
     """Voxels of a mask and those no farther from it than a distance."""
     if not mask.any():
         return np.zeros(mask.shape, dtype=bool)
-    reach = ndimage.distance_transform_edt(~mask.astype(bool), sampling=spacing_mm)
-    return np.asarray(reach <= distance_mm)
+    # Farther out nothing is near: the transform of the whole volume would say no more.
+    box = box_around(mask, [int(distance_mm // mm) + 1 for mm in spacing_mm])
+    found = np.zeros(mask.shape, dtype=bool)
+    reach = ndimage.distance_transform_edt(~mask[box].astype(bool), sampling=spacing_mm)
+    found[box] = reach <= distance_mm
+    return found
+
+
+def box_around(mask: NDArray[Any], margin_vox: Sequence[int]) -> tuple[slice, slice, slice]:
+    """The smallest box around a mask, wider by a margin, inside the volume.
+
+    Args:
+        mask: Not empty, shape (x, y, z).
+        margin_vox: Voxels of margin along each axis.
+    """
+    slices = []
+    for axis, margin in enumerate(margin_vox):
+        others = tuple(a for a in range(3) if a != axis)
+        where = np.flatnonzero(mask.any(axis=others))
+        low, high = int(where[0]) - margin, int(where[-1]) + 1 + margin
+        slices.append(slice(max(low, 0), min(high, mask.shape[axis])))
+    x, y, z = slices
+    return x, y, z
 
 
 def soft_map(lesion: NDArray[Any], seed: NDArray[Any], spacing_mm: Spacing) -> NDArray[np.float32]:
@@ -47,29 +65,3 @@ def soft_map(lesion: NDArray[Any], seed: NDArray[Any], spacing_mm: Spacing) -> N
     level = 1 - np.where(reached, time, last) / last
     soft[box] = np.where(inside, np.clip(level, 0.01, 1), 0)
     return soft
-
-
-def healthy_shape(
-    rng: np.random.Generator, tissue: NDArray[Any], seed: NDArray[Any], spacing_mm: Spacing
-) -> NDArray[np.bool_]:
-    """A piece of cortex and white matter of a lesion's size where there is no lesion.
-
-    The voxels nearest to the seed, by a distance that is stretched at random along the axes, until
-    a log-normal volume is full; what does not hang together with the seed is dropped.
-
-    Args:
-        rng: Source of the size and the stretch.
-        tissue: Labels, shape (x, y, z), cut to what may be filled.
-        seed: Voxel index of the start, in cortex.
-        spacing_mm: Voxel sizes in mm.
-    """
-    volume_ml = np.clip(np.exp(np.log(_MEDIAN_ML) + _SIGMA_LN * rng.normal()), _LEAST_ML, _MOST_ML)
-    stretch = np.exp(rng.normal(0, 0.3, 3)) * np.asarray(spacing_mm)
-    axes = np.ogrid[tuple(slice(0, n) for n in tissue.shape)]
-    distance = sum(((a - s) * t) ** 2 for a, s, t in zip(axes, seed, stretch, strict=True))
-    allowed = (tissue == Tissue.CORTEX) | (tissue == Tissue.WHITE_MATTER)
-    count = max(round(volume_ml * 1000 / float(np.prod(spacing_mm))), 1)
-    count = min(count, int(allowed.sum()))
-    limit = np.partition(distance[allowed], count - 1)[count - 1]
-    labels, _ = ndimage.label(allowed & (distance <= limit))
-    return np.asarray(labels == labels[tuple(seed)])

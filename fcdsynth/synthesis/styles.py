@@ -1,4 +1,4 @@
-"""What a finished generator needs to know about its training: lesion styles and geometry."""
+"""What a finished generator needs to know about its training: styles, contrasts, geometry."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ from torch.utils.data import default_collate
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.subject import Split
 from fcdsynth.synthesis.conditions import blanked, label_channels, to_network
+from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_contrasts
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
+from fcdsynth.synthesis.scans import Scan, code_of, law_of
 
 FILE = "styles.json"
+# Places measured in every training subject; with 20 subjects, 80 healthy contrasts.
+_PLACES = 4
 
 
 @dataclass(frozen=True)
 class LesionStyle:
-    """Style code of one training lesion.
+    """Style code of one training lesion, and what it shows.
 
     Args:
         subject: Id of the patient.
         mean: Mean of the code.
         sd: Standard deviation of the code.
+        contrasts: Lesion minus ring in the real image, one number per channel in prepared
+            units; NaN where it could not be measured.
     """
 
     subject: str
     mean: tuple[float, ...]
     sd: tuple[float, ...]
+    contrasts: Contrasts
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw a code like this lesion's."""
@@ -42,7 +49,7 @@ class LesionStyle:
 
 @dataclass(frozen=True)
 class Styles:
-    """Styles of all training lesions, and the geometry the generator was trained at.
+    """Styles of all training lesions and scans, and the geometry the generator was trained at.
 
     Args:
         crop: Side of the training crops, voxels.
@@ -50,6 +57,9 @@ class Styles:
         spacing_mm: Voxel sizes of the training cohort.
         flair: Whether there is a FLAIR channel.
         lesions: In order of their subjects' ids.
+        healthy: Contrasts of untouched places of the training subjects, one number per channel.
+        scans: Styles of the training subjects' scans in order of their ids; none where whole
+            brains were not trained.
     """
 
     crop: int
@@ -57,6 +67,8 @@ class Styles:
     spacing_mm: tuple[float, float, float]
     flair: bool
     lesions: tuple[LesionStyle, ...]
+    healthy: tuple[Contrasts, ...]
+    scans: tuple[Scan, ...]
 
     @classmethod
     def read(cls, folder: Path) -> Styles:
@@ -70,20 +82,46 @@ class Styles:
             raise RunError(str(folder), f"no {FILE}", "the run of a generator",
                            "Fit with a configuration of configs/synthesis.")  # fmt: skip
         record = json.loads(path.read_text(encoding="utf-8"))
-        lesions = tuple(LesionStyle(r["subject"], tuple(r["mean"]), tuple(r["sd"]))
-                        for r in record["lesions"])  # fmt: skip
-        return cls(
-            record["crop"],
-            record["margin_mm"],
-            tuple(record["spacing_mm"]),
-            record["flair"],
-            lesions,
-        )
+        try:
+            return cls(
+                record["crop"],
+                record["margin_mm"],
+                tuple(record["spacing_mm"]),
+                record["flair"],
+                tuple(LesionStyle(r["subject"], tuple(r["mean"]), tuple(r["sd"]),
+                                  _numbers(r["contrasts"])) for r in record["lesions"]),
+                tuple(_numbers(r) for r in record["healthy"]),
+                tuple(Scan(r["subject"], r["site"], tuple(r["code"])) for r in record["scans"]),
+            )  # fmt: skip
+        except KeyError as error:
+            raise RunError(
+                str(path), f"no {error.args[0]}", "what fit writes into this file today",
+                "Fit the generator again with this version.",
+            ) from error  # fmt: skip
+
+    def write(self, folder: Path) -> None:
+        """Write them into a run's folder.
+
+        Mean and covariance of the scans' codes (``scan_law``) are there for other programs.
+        """
+        record = asdict(self) | {"scan_law": law_of(self.scans)}
+        record["healthy"] = [_plain(values) for values in self.healthy]
+        for row, lesion in zip(record["lesions"], self.lesions, strict=True):
+            row["contrasts"] = _plain(lesion.contrasts)
+        (folder / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _plain(values: Contrasts) -> list[float | None]:
+    return [None if np.isnan(value) else round(value, 6) for value in values]
+
+
+def _numbers(values: list[float | None]) -> Contrasts:
+    return tuple(float("nan") if value is None else value for value in values)
 
 
 @torch.no_grad()
 def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> None:
-    """Encode every training lesion once and write ``styles.json``.
+    """Encode and measure every training lesion and scan once, and write ``styles.json``.
 
     Args:
         folder: The run's folder.
@@ -102,7 +140,17 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
         mean, log_variance = generator.encode_lesion(image, blanked(image, labels), labels)
         codes = [mean[0], (0.5 * log_variance[0]).exp()]
         mean_list, sd_list = (tuple(round(float(x), 6) for x in code) for code in codes)
-        lesions.append(LesionStyle(subject.id, mean_list, sd_list))
+        shown = lesion_contrasts(patches.head(subject), data.margin_mm)
+        lesions.append(LesionStyle(subject.id, mean_list, sd_list, shown))
+    healthy: list[Contrasts] = []
+    scans = []
+    for subject in sorted(patches.subjects, key=lambda s: s.id):
+        head = patches.head(subject)
+        if data.full_share > 0:
+            scans.append(Scan(subject.id, subject.site, code_of(generator, head.thinned)))
+        healthy += healthy_contrasts(patches, head, data.margin_mm, data.crop, _PLACES)
     spacing = patches.head(patches.subjects[0]).spacing_mm
-    styles = Styles(data.crop, data.margin_mm, spacing, data.flair, tuple(lesions))
-    (folder / FILE).write_text(json.dumps(asdict(styles), indent=1) + "\n", encoding="utf-8")
+    Styles(
+        data.crop, data.margin_mm, spacing, data.flair, tuple(lesions), tuple(healthy),
+        tuple(scans),
+    ).write(folder)  # fmt: skip

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
-from fcdsynth.core.cohort import Cohort
+from fcdsynth.core import provenance
+from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import CohortError, LeakageError, SettingsError
-from fcdsynth.core.grid import Grid
-from fcdsynth.core.progress import track
-from fcdsynth.core.run import Run, item_folder
-from fcdsynth.core.subject import Origin, Parent, Role, Split, Subject
-from fcdsynth.core.tissue import Tissue
-from fcdsynth.core.trained import TrainedRun
-from fcdsynth.core.volume import Volume, write_volume
-from fcdsynth.synthesis.crops import covering
-from fcdsynth.synthesis.data import contrasts_of
-from fcdsynth.synthesis.realism import describe, write_table
-from fcdsynth.synthesis.redraw import RedrawSpec, redraw
-from fcdsynth.synthesis.regions import near
+from fcdsynth.core.progress import map_items
+from fcdsynth.core.run import Run
+from fcdsynth.core.subject import Origin, Split, Subject
+from fcdsynth.core.trained import SUBJECTS, TrainedRun
+from fcdsynth.synthesis.attempt import StyleSource
+from fcdsynth.synthesis.drawn import host_of
+from fcdsynth.synthesis.heads import contrasts_of
+from fcdsynth.synthesis.honesty import Checks
+from fcdsynth.synthesis.job import Job, Law, work
+from fcdsynth.synthesis.numbers import write_table
+from fcdsynth.synthesis.outcome import refuse_too_many, write_refusals
+from fcdsynth.synthesis.scans import HOST, require_scans
+from fcdsynth.synthesis.sidecar import ENDS, bids_name, bids_names, file_name, write_description
+from fcdsynth.synthesis.styles import FILE as STYLES
 from fcdsynth.synthesis.styles import Styles
-from fcdsynth.synthesis.task import SynthesisTask
-from fcdsynth.training.data import Arrays, load_arrays
+from fcdsynth.synthesis.writing import parents_of
 from fcdsynth.training.device import choose_device
 
-_KEPT = ("brain", "tissue", "depth", "lesion", "soft", "track", "transforms")
-_NUMBERS = "realism.json"
+Mode = Literal["insert", "full"]
+_LOG = logging.getLogger(__name__)
+# What a synthetic subject shares with its host.
+_HOSTS = ("brain", "tissue", "depth", "transforms")
+_READ = ("t1w", "flair", "tissue", "region", "lesion", "soft", "track", "spec")
 
 
 def synthesize(
@@ -38,76 +44,108 @@ def synthesize(
     drawn: str,
     out: str,
     seed: int = 0,
-    styles: Literal["training", "normal"] = "training",
+    styles: StyleSource = "training",
+    mode: Mode = "insert",
+    scan_style: str = HOST,
+    checks: Checks = Checks(),  # noqa: B008 (frozen)
     device: str = "auto",
-    threads: int = 0,
+    workers: int = 1,
+    threads: int = 1,
 ) -> Path:
     """Make T1w and FLAIR volumes from drawn masks: blank a region of the host, redraw it.
 
-    Every voxel outside the redrawn region stays the host's. Subjects drawn as patients get a
-    lesion where the mask says, subjects drawn as controls get a redrawn healthy region, so that
-    "redrawn" never means "lesion".
+    In insert mode every voxel outside the redrawn region stays the host's. Subjects drawn as
+    patients get a lesion where the mask says, subjects drawn as controls get a redrawn healthy
+    region, so that "redrawn" never means "lesion". In full mode the whole brain is drawn, of
+    patients and controls alike, from the host's labels, the lesion and the style of a scan:
+    nothing of the host's images stays.
+
+    Each pair is tested. A lesion's contrast against its ring must lie where those of the
+    training lesions lie, in each contrast and together; the lesion label must have changed the
+    tissue in the mask, and the mask is cut down to what changed; a control's redrawn region must
+    show no more than untouched places do. A pair that fails is drawn again with a new style and
+    new noise, and in the end left out.
 
     Args:
         run: Folder of a finished ``fit`` of a generator.
         drawn: Cohort written by ``draw``.
-        out: Folder to write: ``cohort.csv``, volumes and a spec per subject, ``realism.csv``.
-        seed: Seed of styles and noise.
+        out: Folder to write: ``cohort.csv``, a folder per subject with volumes and sidecars named
+            as in a BIDS derivative, ``realism.csv``, ``refusals.json``.
+        seed: Seed of styles and noise; with a subject's id it decides all that is random.
         styles: Where a lesion's look comes from: ``training`` draws around the code of one
             training lesion (its patient becomes a parent), ``normal`` from the standard normal
             law the codes were pulled towards.
+        mode: ``insert`` redraws a region, ``full`` the whole brain.
+        scan_style: In full mode, where grey values come from: ``host`` is the host's own scan,
+            ``sampled`` a new style of the law of the training scans, and the id of a training
+            subject that subject's scan (it becomes a parent, and its site the site).
+        checks: The tests of each pair.
         device: auto, cpu, cuda or cuda:1; auto takes a GPU when there is one.
-        threads: Torch threads; 0 leaves them.
+        workers: Number of processes; the images do not depend on it.
+        threads: Torch threads of each process; another number may change the last bits.
 
     Returns:
         The output folder.
 
     Raises:
-        RunError: If ``run`` is not the run of a generator or ``out`` holds something else.
+        RunError: If ``run`` is not the run of a generator, ``out`` holds something else, or
+            more than half of the patients or of the controls are refused at every draw.
         LeakageError: If a host is a validation subject of the run.
-        SettingsError: If the cohort's spacing is not the generator's, or no style is there.
+        SettingsError: If the cohort's spacing is not the generator's, no style is there, or
+            full mode is asked of a generator that was not trained in it.
         CohortError: If the cohort is empty, a subject lacks a file or its region is empty.
     """
+    for key, value in (("workers", workers), ("threads", threads)):
+        if value < 1:
+            raise SettingsError(key, str(value), "at least 1", f"Change --{key}.")
+    if mode == "insert" and scan_style != HOST:
+        raise SettingsError("scan_style", f"{scan_style}, with mode insert", "mode full",
+                            "The host's images stay in insert mode: give --mode full.")  # fmt: skip
     trained = TrainedRun.open(run)
     known = Styles.read(trained.folder)
     cohort = Cohort.read(drawn)
     _check(trained, known, cohort, styles)
-    if threads:
-        torch.set_num_threads(threads)
-    settings = {"run": run, "drawn": drawn, "styles": styles, "seed": seed, "device": device}
-    work = Run(out, "synthesize", settings, [run, drawn], seed)
-    if work.complete:
-        return work.out
-    task = SynthesisTask.load_from_checkpoint(
-        trained.checkpoint, map_location=choose_device(device), weights_only=True
-    )
-    task.eval()
-    subjects, rows = [], []
-    with work:
-        for index, subject in enumerate(track(cohort.subjects, "synthesize")):
-            if not work.has(subject.id):
-                rng = np.random.default_rng([seed, index])
-                with item_folder(work.folder, subject.id) as folder:
-                    _make(folder, cohort, subject, task, known, rng, styles)
-            spec = json.loads((work.folder / subject.id / f"{subject.id}_spec.json").read_text())
-            numbers = json.loads((work.folder / subject.id / _NUMBERS).read_text())
-            rows.append({"id": subject.id, "group": subject.group.value, **numbers})
-            files = _files(cohort.moved(work.folder)[subject.id], known)
-            subjects.append(_child(subject, spec["synthesis"]["style"], files))
-        write_table(work.folder, rows)
-        fitted = tuple(sorted(trained.seen | set(cohort.fitted_on)))
-        made = Cohort(work.folder, tuple(subjects), "synthetic", fitted_on=fitted)
-        made.write()
-    return work.out
+    if mode == "full":
+        require_scans(known.scans, scan_style)
+    choose_device(device)
+    settings = {"run": run, "drawn": drawn, "styles": styles, "mode": mode,
+                "scan_style": scan_style, "checks": checks, "seed": seed, "device": device,
+                "threads": threads}  # fmt: skip
+    table = Path(drawn) if Path(drawn).suffix == ".csv" else cohort.folder / TABLE
+    read = [cohort.path(s, key) for s in cohort.subjects for key in _READ if s.has(key)]
+    inputs = [trained.checkpoint, trained.folder / STYLES, trained.folder / SUBJECTS, table]
+    output = Run(out, "synthesize", settings, [*inputs, *dict.fromkeys(read)], seed)
+    if output.complete:
+        return output.out
+    law = Law(
+        trained.checkpoint, output.inputs[str(trained.checkpoint)], _key(trained), known, styles,
+        scan_style if mode == "full" else None, checks, seed, device, threads,
+    )  # fmt: skip
+    rows = sorted(cohort.subjects, key=lambda subject: subject.id)
+    before = torch.get_num_threads()
+    try:
+        with output:
+            jobs = [Job(cohort.folder, subject, output.folder, law) for subject in rows]
+            records = map_items(work, jobs, "synthesize", workers)
+            for text in write_refusals(output.folder, law.judge, records):
+                _LOG.warning("%s", text)
+            refuse_too_many(output.folder, records)
+            _write_cohort(output.folder, cohort, trained, law, rows, records)
+    finally:
+        torch.set_num_threads(before)
+    return output.out
 
 
 def _check(trained: TrainedRun, known: Styles, cohort: Cohort, styles: str) -> None:
     if not cohort.subjects:
         raise CohortError(cohort.name, "no subject", "at least one drawn subject",
                           "Run fcdsynth draw first.")  # fmt: skip
+    bids_names(subject.id for subject in cohort.subjects)
     held_out = set(trained.validated_on)
     for subject in cohort.subjects:
-        _host(subject)
+        host_of(subject)
+        for key in ("region", *contrasts_of(known.flair), *(["lesion"] * subject.is_patient)):
+            cohort.path(subject, key)
         for parent in subject.parents:
             if parent.subject in held_out:
                 raise LeakageError(
@@ -125,96 +163,50 @@ def _check(trained: TrainedRun, known: Styles, cohort: Cohort, styles: str) -> N
         )  # fmt: skip
 
 
-def _host(subject: Subject) -> str:
-    hosts = [p.subject for p in subject.parents if p.role is Role.HOST]
-    if len(hosts) != 1:
-        raise CohortError(
-            subject.id, f"{len(hosts)} host parents", "exactly one",
-            "Give the cohort that fcdsynth draw wrote.",
-        )  # fmt: skip
-    return hosts[0]
+def _key(trained: TrainedRun) -> str:
+    """Key of the run that trained a generator; empty where it left no record."""
+    path = trained.folder / provenance.FILE
+    if not path.is_file():
+        return ""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("key", ""))
 
 
-def _load(cohort: Cohort, subject: Subject, known: Styles) -> tuple[Arrays, Grid]:
-    keys = [*contrasts_of(known.flair), "tissue", "region"]
-    cohort.path(subject, "region")
-    if subject.is_patient:
-        cohort.path(subject, "lesion")
-        keys += ["lesion", "soft"]
-    arrays, grid = load_arrays(cohort, subject, keys)
-    if not np.allclose(grid.spacing_mm, known.spacing_mm, rtol=0.01):
-        raise SettingsError(
-            f"{subject.id} spacing", f"{grid.spacing_mm} mm",
-            f"{known.spacing_mm} mm, at which the generator was trained",
-            "Prepare both cohorts with one spacing.",
-        )  # fmt: skip
-    empty = np.zeros(grid.shape, dtype=np.uint8)
-    arrays.setdefault("lesion", empty)
-    arrays.setdefault("soft", empty.astype(np.float32))
-    if subject.is_patient and not arrays["lesion"].any():
-        raise CohortError(subject.id, "an empty lesion mask", "at least one voxel",
-                          "Run fcdsynth draw again.")  # fmt: skip
-    return arrays, grid
-
-
-def _make(
+def _write_cohort(
     folder: Path,
     cohort: Cohort,
-    subject: Subject,
-    task: SynthesisTask,
-    known: Styles,
-    rng: np.random.Generator,
-    styles: str,
+    trained: TrainedRun,
+    law: Law,
+    rows: list[Subject],
+    records: list[dict[str, Any]],
 ) -> None:
-    arrays, grid = _load(cohort, subject, known)
-    contrasts = contrasts_of(known.flair)
-    tissue, lesion = arrays["tissue"], arrays["lesion"] > 0
-    # Around a drawn shape lies a redrawn rim, as in training.
-    shape = (arrays["region"] > 0) | lesion
-    region = near(shape, known.margin_mm, grid.spacing_mm) & (tissue != Tissue.BACKGROUND)
-    if not region.any():
-        raise CohortError(subject.id, "no brain in the region", "a region inside the brain",
-                          "Run fcdsynth draw again.")  # fmt: skip
-    corner, size = covering(region, known.crop, known.crop // 8, 8)
-    style, code = "", np.zeros(task.hparams.lesion_style, dtype=np.float32)
-    if subject.is_patient and styles == "training":
-        chosen = known.lesions[int(rng.integers(len(known.lesions)))]
-        style, code = chosen.subject, chosen.sample(rng)
-    elif subject.is_patient:
-        code = rng.standard_normal(len(code)).astype(np.float32)
-    spec = RedrawSpec(
-        subject.id, _host(subject), style, tuple(round(float(x), 6) for x in code),
-        int(rng.integers(2**31)), corner, size, int(task.hparams.feather_vox),
-    )  # fmt: skip
-    before = np.stack([arrays[key] for key in contrasts]).astype(np.float32)
-    after = redraw(task.drawer, before, tissue, lesion, arrays["soft"], region, spec)
-    for key, array in zip(contrasts, after, strict=True):
-        write_volume(folder / f"{subject.id}_{key}.nii.gz", Volume(array, grid))
-    write_volume(folder / f"{subject.id}_region.nii.gz", Volume(region, grid))
-    record: dict[str, Any] = {"synthesis": asdict(spec)}
-    if subject.has("spec"):
-        record["draw"] = json.loads(cohort.path(subject, "spec").read_text(encoding="utf-8"))
-    text = json.dumps(record, indent=1) + "\n"
-    (folder / f"{subject.id}_spec.json").write_text(text, encoding="utf-8")
-    numbers = describe(before, after, lesion, region, tissue, contrasts)
-    (folder / _NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    """Write tables and description, and drop the folders of those that were left out."""
+    moved = cohort.moved(folder)
+    numbers, subjects = [], []
+    for subject, record in zip(rows, records, strict=True):
+        if not record["made"]:
+            shutil.rmtree(folder / bids_name(subject.id))
+            continue
+        measured = {k: float("nan") if v is None else v for k, v in record["realism"].items()}
+        numbers.append({"id": subject.id, "group": subject.group.value, **measured,
+                        "tries": record["tries"]})  # fmt: skip
+        subjects.append(_child(moved[subject.id], record, law.known))
+    write_table(folder, numbers)
+    fitted = tuple(sorted(trained.seen | set(cohort.fitted_on)))
+    Cohort(folder, tuple(subjects), "synthetic", fitted_on=fitted).write()
+    write_description(folder, law.scan_style is not None)
 
 
-def _files(moved: Subject, known: Styles) -> dict[str, str]:
-    files = {key: moved.files[key] for key in _KEPT if moved.has(key)}
-    if not moved.is_patient:
-        for key in ("lesion", "soft", "track"):
-            files.pop(key, None)
-    name = moved.id
-    for key in (*contrasts_of(known.flair), "region"):
-        files[key] = f"{name}/{name}_{key}.nii.gz"
-    return files | {"spec": f"{name}/{name}_spec.json"}
-
-
-def _child(subject: Subject, style: str, files: dict[str, str]) -> Subject:
-    parents = [p for p in subject.parents if p.role is not Role.STYLE]
-    if style:
-        parents.append(Parent(style, Role.STYLE))
+def _child(subject: Subject, record: dict[str, Any], known: Styles) -> Subject:
+    scan = record["scan"]
+    if scan not in ("", HOST):
+        # The scanner is what the image looks like; a sampled style belongs to none.
+        site = next((s.site for s in known.scans if s.subject == scan), "")
+        subject = replace(subject, site=site, scanner="")
+    name = bids_name(subject.id)
+    files = {key: subject.files[key] for key in _HOSTS if subject.has(key)}
+    files |= {key: f"{name}/anat/{file_name(name, ENDS[key])}" for key in record["images"]}
+    files["spec"] = f"{name}/{name}_spec.json"
     return replace(
-        subject, origin=Origin.SYNTHETIC, split=Split.TRAIN, parents=tuple(parents), files=files
-    )
+        subject, origin=Origin.SYNTHETIC, split=Split.TRAIN,
+        parents=parents_of(subject, record["style"], scan), files=files,
+    )  # fmt: skip

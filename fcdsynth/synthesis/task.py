@@ -7,22 +7,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from fcdsynth.core.errors import RunError, SettingsError
+from fcdsynth.core.errors import RunError
 from fcdsynth.synthesis import losses
-from fcdsynth.synthesis.conditions import LABELS, REGION, Batch, conditions, joined
+from fcdsynth.synthesis.conditions import LABELS, Batch, conditions
 from fcdsynth.synthesis.data import SynthesisData
-from fcdsynth.synthesis.discriminator import TwoScaleDiscriminator, halves
+from fcdsynth.synthesis.discriminator import TwoScaleDiscriminator
+from fcdsynth.synthesis.heads import contrasts_of
+from fcdsynth.synthesis.memory import require_room
 from fcdsynth.synthesis.networks import Generator
+from fcdsynth.synthesis.objective import (
+    Drawing,
+    adversarial_terms,
+    discriminator_loss,
+    draw,
+    draw_batch,
+    draw_whole,
+    reconstruction_terms,
+    region_terms,
+)
+from fcdsynth.synthesis.perceptual import DEEPBET, PerceptualLoss
+from fcdsynth.synthesis.pictures import sheet, show
+from fcdsynth.synthesis.refusals import (
+    refuse_data,
+    refuse_ranges,
+    refuse_tiny_scale,
+    refuse_trainer,
+)
+from fcdsynth.synthesis.scans import has_style
+from fcdsynth.synthesis.small_convolutions import single_where_small
 from fcdsynth.synthesis.styles import write_styles
+from fcdsynth.synthesis.watch import Watch, note
+from fcdsynth.synthesis.weights import weights_at
 from fcdsynth.training.data import CohortData
 from fcdsynth.training.task import Task
 
 
 class SynthesisTask(Task):
-    """Redraw blanked regions of T1w and FLAIR, lesional and healthy.
+    """Redraw blanked regions of T1w and FLAIR, lesional and healthy, and whole brains.
 
     Both optimisers are stepped by hand. The discriminators rest until ``adversarial_from``, then
     their weight in the generator's loss rises to ``adversarial`` over ``adversarial_ramp`` steps:
@@ -40,10 +65,18 @@ class SynthesisTask(Task):
         discriminator_layers: Their layers with stride 2.
         inside: Weight of L1 in the region.
         lesion_boost: A lesion voxel counts this much more in it.
-        outside: Weight of L1 outside the region.
+        outside: Weight of L1 around the region, as far as the generator looks.
         texture: Weight of the roughness difference.
         contrast: Weight of the lesion contrast difference.
-        kl: Weight of the lesion style's KL divergence.
+        kl: Weight of the lesion style's KL divergence once it has risen.
+        kl_ramp: Steps over which it rises, so that the code is used before it costs anything.
+        region: Weight of the region loss, drawing with and without the lesion label.
+        region_margin: Least change by a lesion label, mean over its voxels; images span -1 to 1.
+        region_reach_vox: Layers around a lesion in which its label may change something.
+        region_every: Steps between two that have the region loss, which then weighs this much more.
+        perceptual: Weight of the perceptual loss; 0 leaves it out.
+        perceptual_network: ``deepbet``, or the path of a TorchScript file; see `PerceptualLoss`.
+        perceptual_flair: Whether that network is shown FLAIR too, and not T1w alone.
         adversarial: Weight of the hinge loss once it has risen; 0 trains without discriminators.
         matching: Weight of feature matching, relative to ``adversarial``.
         adversarial_from: Step at which the discriminators begin.
@@ -53,6 +86,10 @@ class SynthesisTask(Task):
         discriminator_rate: Learning rate of the discriminators (TTUR, Heusel et al. 2017).
         average_decay: Decay of the generator's moving average; smaller in the first steps.
         gradient_limit: Largest gradient norm of either network; longer ones are shortened.
+        pictures: Validation patches drawn as a picture after each validation; 0 draws none.
+        checkpointing: Compute the generator's blocks again on the way back: less memory, more time.
+        channels_last: Keep the channels of a voxel side by side in the generator's memory.
+        compile: Compile the generator with ``torch.compile``; needs a C++ compiler.
 
     Raises:
         SettingsError: If a setting is out of range.
@@ -76,6 +113,14 @@ class SynthesisTask(Task):
         texture: float = 10.0,
         contrast: float = 10.0,
         kl: float = 0.01,
+        kl_ramp: int = 1000,
+        region: float = 2.0,
+        region_margin: float = 0.02,
+        region_reach_vox: int = 2,
+        region_every: int = 5,
+        perceptual: float = 0.0,
+        perceptual_network: str = DEEPBET,
+        perceptual_flair: bool = False,
         adversarial: float = 1.0,
         matching: float = 10.0,
         adversarial_from: int = 1000,
@@ -85,10 +130,14 @@ class SynthesisTask(Task):
         discriminator_rate: float = 4e-4,
         average_decay: float = 0.999,
         gradient_limit: float = 10.0,
+        pictures: int = 4,
+        checkpointing: bool = False,
+        channels_last: bool = True,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        _check(self.hparams)
+        refuse_ranges(self.hparams)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         self.build()
 
@@ -96,18 +145,20 @@ class SynthesisTask(Task):
         """Generator, its moving average, discriminators."""
         h = self.hparams
         contrasts = 2 if h.flair else 1
-        self.generator = Generator(contrasts, h.channels, h.hidden, h.style, h.lesion_style)
+        self.generator = Generator(
+            contrasts, h.channels, h.hidden, h.style, h.lesion_style,
+            checkpointing=h.checkpointing, channels_last=h.channels_last, compiled=h.compile,
+        )  # fmt: skip
         self.average = AveragedModel(self.generator, avg_fn=self._averaged)
         self.average.requires_grad_(False)
         self.discriminator = TwoScaleDiscriminator(
             LABELS + contrasts, h.discriminator_channels, h.discriminator_layers
         )
+        single_where_small(self.discriminator)
 
     def build_losses(self) -> None:
-        """Weights of the generator's losses by name; the adversarial two wait for their ramp."""
-        h = self.hparams
-        self.weights = {name: float(h[name]) for name in
-                        ("inside", "outside", "texture", "contrast", "kl")}  # fmt: skip
+        """None yet: `weights_at` weighs them, and a perceptual network is read at the start."""
+        self._perceptual: PerceptualLoss | None = None
 
     def _averaged(self, average: Tensor, new: Tensor, seen: Tensor | int) -> Tensor:
         decay = min(self.hparams.average_decay, (1 + int(seen)) / (10 + int(seen)))
@@ -129,89 +180,58 @@ class SynthesisTask(Task):
         return [first, second], [rise]
 
     def on_fit_start(self) -> None:
-        """Refuse data and precisions that do not go with these networks."""
+        """Refuse data, trainer and sizes that do not go with these networks or this machine."""
         # Lightning would rather keep the weights from before the step; ours come after it, with
         # the optimisers' state to match. The filter ends with the verb's own.
         warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual")
-        data = self.trainer.datamodule
+        h, data = self.hparams, self.trainer.datamodule
+        refuse_trainer(self.trainer)
         if isinstance(data, SynthesisData):
-            self._check_data(data)
-        if str(self.trainer.precision).startswith("16"):
-            raise SettingsError(
-                "trainer.precision", str(self.trainer.precision), "32-true or bf16-mixed",
-                "Half precision would need a loss scaler for each optimiser; use bf16-mixed.",
-            )  # fmt: skip
-
-    def _check_data(self, data: SynthesisData) -> None:
-        h = self.hparams
-        if data.flair != h.flair:
-            raise SettingsError("model.flair", str(h.flair), f"data.flair, {data.flair}",
-                                "Set both to the same.")  # fmt: skip
-        least = TwoScaleDiscriminator.smallest_crop(h.discriminator_layers)
-        if h.adversarial > 0 and data.crop < least:
-            raise SettingsError(
-                "data.crop", str(data.crop),
-                f"at least {least} with {h.discriminator_layers} discriminator layers",
-                "Enlarge the crop or lower model.discriminator_layers.",
-            )  # fmt: skip
-
-    def adversarial_weight(self) -> float:
-        """Weight of the hinge loss at this step."""
-        h = self.hparams
-        into = int(self.steps) - h.adversarial_from
-        if into < 0:
-            return 0.0
-        return float(h.adversarial * min(1.0, (into + 1) / max(h.adversarial_ramp, 1)))
+            refuse_data(h, data)
+            refuse_tiny_scale(self.trainer, h, data.crop)
+            networks = (self.generator, self.discriminator)
+            if data.full_share > 0 and int(self.steps) == 0:
+                self.generator.start_from_means()
+                self.drawer.start_from_means()
+            self.print(require_room(self.trainer, *networks, h, data.batch_size, data.crop))
+        if h.perceptual > 0:
+            shown = (0, 1) if h.perceptual_flair else (0,)
+            self._perceptual = PerceptualLoss(h.perceptual_network, shown).to(self.device)
 
     def training_step(self, batch: Batch) -> None:
         """One step of the discriminators, once they have begun, and one of the generator."""
-        first = self.optimizers()
         # The raw second optimiser: Lightning counts the steps of wrapped ones only, so its
         # global step is the number of batches.
+        first = self.optimizers()[0]
         second = self.optimizers(use_pl_optimizer=False)[1]
-        first = first[0]
-        target, labels, context = conditions(batch)
-        region = labels[:, REGION : REGION + 1]
-        present = batch["lesional"].float()
-        mean, log_variance = self.generator.encode_lesion(target, context, labels)
-        spread = torch.randn(mean.shape).to(mean) * (0.5 * log_variance).exp()
-        code = (mean + spread) * present[:, None]
-        noise = self.generator.draw_noise(len(target), target.shape[2:])
-        smooth, fake = self.generator(context, labels, code, noise.to(target))
-        smooth, fake = smooth.float(), fake.float()
-        whole = joined(fake, target, region, self.hparams.feather_vox)
-
-        weight = self.adversarial_weight()
+        drawing = draw_batch(self.generator, batch, self.hparams.feather_vox)
+        weights = weights_at(self.hparams, int(self.steps))
         terms: dict[str, Tensor] = {}
-        if weight > 0:
-            judged = self.discriminator(
-                torch.cat([target, whole.detach()]), labels.repeat(2, *[1] * 4)
-            )
-            real, judged_fake = halves(judged)
-            terms["discriminator"] = losses.hinge_discriminator(real, judged_fake, region)
+        if weights["adversarial"] > 0:
+            terms["discriminator"] = discriminator_loss(self.discriminator, drawing)
             self._step(second, self.discriminator, terms["discriminator"], "discriminator")
-            self.discriminator.requires_grad_(False)
-            with torch.no_grad():
-                real = self.discriminator(target, labels)
-            scored = self.discriminator(whole, labels)
-            terms["adversarial"] = losses.hinge_generator(scored, region)
-            terms["matching"] = losses.feature_matching(real, scored, region)
-        terms |= losses.reconstruction(smooth, fake, target, labels, self.hparams.lesion_boost)
-        terms["kl"] = losses.kl_divergence(mean, log_variance, present)
-        total = torch.stack([w * terms[name] for name, w in self.weights.items()]).sum()
-        if weight > 0:
-            total = total + weight * (
-                terms["adversarial"] + self.hparams.matching * terms["matching"]
-            )
-        terms["total"] = total
-        self._step(first, self.generator, total, "total")
+        self.discriminator.requires_grad_(False)
+        terms |= self._generator_terms(drawing, weights)
+        self._step(first, self.generator, terms["total"], "total")
         self.discriminator.requires_grad_(True)
         self.lr_schedulers().step()
         self.average.update_parameters(self.generator)
+        note(self.trainer, terms, weights, int(self.steps), drawing.style is not None)
         self.steps += 1
-        shown = {f"synthesis/train/{name}": term.detach() for name, term in terms.items()}
-        self.log_dict(shown, batch_size=len(target))
-        self.log("synthesis/train/adversarial_weight", weight, batch_size=len(target))
+
+    def _generator_terms(self, drawing: Drawing, weights: dict[str, float]) -> dict[str, Tensor]:
+        """The generator's losses of this step by name, and their weighted sum as ``total``."""
+        h = self.hparams
+        terms = reconstruction_terms(self.generator, drawing, h.lesion_boost)
+        terms["kl"] = losses.kl_divergence(drawing.mean, drawing.log_variance, drawing.present)
+        if weights["region_same"] > 0:
+            terms |= region_terms(self.generator, drawing, h.region_margin, h.region_reach_vox)
+        if self._perceptual is not None:
+            terms["perceptual"] = self._perceptual(drawing.whole, drawing.target, drawing.region)
+        if weights["adversarial"] > 0:
+            terms |= adversarial_terms(self.discriminator, drawing)
+        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+        return terms | {"total": total}
 
     def _step(self, optimiser: Any, network: torch.nn.Module, loss: Tensor, name: str) -> None:
         optimiser.zero_grad()
@@ -227,7 +247,10 @@ class SynthesisTask(Task):
         optimiser.step()
 
     def validation_step(self, batch: Batch) -> None:
-        """Reconstruction losses of the averaged generator with the lesion's own mean code."""
+        """Reconstruction losses of the averaged generator with the lesion's own mean code.
+
+        Where full mode is trained, the same patches are drawn whole too (``full_``).
+        """
         self._measure(batch, "val")
 
     def test_step(self, batch: Batch) -> None:
@@ -235,41 +258,41 @@ class SynthesisTask(Task):
         self._measure(batch, "test")
 
     def _measure(self, batch: Batch, split: str) -> None:
-        target, labels, context = conditions(batch)
-        network = self.drawer
-        mean, log_variance = network.encode_lesion(target, context, labels)
-        code = mean * batch["lesional"].float()[:, None]
         source = torch.Generator().manual_seed(0)  # one noise for all epochs, to compare them
-        noise = network.draw_noise(len(target), target.shape[2:], source).to(target)
-        smooth, fake = network(context, labels, code, noise)
-        terms = losses.reconstruction(
-            smooth.float(), fake.float(), target, labels, self.hparams.lesion_boost
-        )
-        terms["kl"] = losses.kl_divergence(mean, log_variance, batch["lesional"].float())
+        present, boost = batch["lesional"].float(), self.hparams.lesion_boost
+        drawing = draw(self.drawer, conditions(batch), present, self.hparams.feather_vox,
+                       source, spread=False)  # fmt: skip
+        terms = reconstruction_terms(self.drawer, drawing, boost)
+        terms["kl"] = losses.kl_divergence(drawing.mean, drawing.log_variance, present)
+        drawings = [drawing]
+        if has_style(batch):
+            drawings.append(draw_whole(self.drawer, batch, source, spread=False))
+            whole = reconstruction_terms(self.drawer, drawings[1], boost)
+            terms |= {f"full_{name}": term for name, term in whole.items() if name != "outside"}
         shown = {f"synthesis/{split}/{name}": term for name, term in terms.items()}
-        self.log_dict(shown, batch_size=len(target))
+        self.log_dict(shown, batch_size=len(present))
+        if split == "val":
+            for made in drawings:
+                self._watch.add(made, batch["subject"])
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._watch = Watch(self.hparams.pictures)
+
+    def on_validation_epoch_end(self) -> None:
+        """Count the parts of the lesion code that are in use; draw a picture."""
+        active = self._watch.active_units()
+        if active is not None:
+            self.log("synthesis/val/active_units", float(active))
+        if self._watch.samples and self.trainer.state.fn == TrainerFn.FITTING:
+            step, names = int(self.steps), contrasts_of(self.hparams.flair)
+            figure = sheet(self._watch.samples, names, f"validation, step {step}")
+            show(self.trainer, figure, step)
 
     def finish(self, folder: Path, data: CohortData) -> None:
-        """Write ``styles.json``: the lesion style codes of the training patients.
+        """Write ``styles.json``: the lesion and scan style codes of the training subjects.
 
         With it, `synthesize` needs no scan of the patients the generator was trained on.
         """
         if isinstance(data, SynthesisData):
             write_styles(folder, self.drawer, data)
-
-
-def _check(settings: Any) -> None:
-    positive = ("hidden", "style", "lesion_style", "discriminator_channels",
-                "discriminator_layers", "generator_rate", "discriminator_rate",
-                "gradient_limit")  # fmt: skip
-    weights = ("inside", "lesion_boost", "outside", "texture", "contrast", "kl", "adversarial",
-               "matching", "adversarial_from", "adversarial_ramp", "feather_vox",
-               "warmup")  # fmt: skip
-    faults = [(k, "more than 0") for k in positive if not settings[k] > 0]
-    faults += [(k, "0 or more") for k in weights if not settings[k] >= 0]
-    if not settings.channels or min(settings.channels) < 1:
-        faults.append(("channels", "one positive number per scale"))
-    if not 0 <= settings.average_decay < 1:
-        faults.append(("average_decay", "a number in [0, 1)"))
-    for key, expected in faults:
-        raise SettingsError(f"model.{key}", str(settings[key]), expected, "Change the setting.")

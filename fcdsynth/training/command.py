@@ -155,7 +155,7 @@ def _fit(cli: Any, config: dict[str, Any], out: Path, every: int) -> Path:
         done = 0
         if resume:
             done = int(torch.load(resume, map_location="cpu", weights_only=True)["global_step"])
-        trainer.loggers = [MetricsTable(run.folder, done)]
+        trainer.loggers = [MetricsTable(run.folder, done), *trainer.loggers]
         keeper = ModelCheckpoint(
             run.folder,
             Path(CHECKPOINT).stem,

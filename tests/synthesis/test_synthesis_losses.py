@@ -52,7 +52,11 @@ def test_l1_inside_and_outside():
     lesion = torch.tensor([0.0, 1.0]).reshape(1, 1, 2, 1, 1)
     # (1 * 1 + 3 * (1 + 4)) / (1 + 5)
     assert losses.inside_l1(fake, real, region, lesion, 4).item() == pytest.approx(16 / 6)
-    assert losses.outside_l1(fake, real, lesion).item() == pytest.approx(1)
+    near = torch.ones_like(region)
+    assert losses.outside_l1(fake, real, lesion, near).item() == pytest.approx(1)
+    # What the generator does not look at does not count.
+    assert losses.outside_l1(fake, real, 0 * lesion, near).item() == pytest.approx(2)
+    assert losses.outside_l1(fake, real, 0 * lesion, lesion).item() == pytest.approx(3)
 
 
 def test_kl_is_zero_at_the_prior_and_counts_lesions_only():
@@ -83,3 +87,32 @@ def test_texture_tells_grain_from_smooth():
     smooth = losses.texture(0 * real, real, region)
     alike = losses.texture(other, real, region)
     assert alike < 0.1 * smooth
+
+
+def test_a_label_must_change_nothing_away_from_the_lesion():
+    lesion, region = torch.zeros(1, 1, 7, 1, 1), torch.zeros(1, 1, 7, 1, 1)
+    lesion[:, :, 3] = 1
+    region[:, :, 1:6] = 1
+    healthy = torch.zeros(1, 2, 7, 1, 1)
+    drawn = torch.tensor([9.0, 0, 2, 9, 4, 5, 9]).reshape(1, 1, 7, 1, 1).expand_as(healthy)
+    # Redrawn and more than 1 voxel from the lesion: places 1 and 5. With reach 0 also 2 and 4.
+    assert losses.region_same(drawn, healthy, lesion, region, 1).item() == pytest.approx(2.5)
+    assert losses.region_same(drawn, healthy, lesion, region, 0).item() == pytest.approx(2.75)
+    assert losses.region_same(drawn, healthy, lesion, region, 2).item() == 0
+
+
+def test_a_lesion_must_change_by_the_margin_and_no_more():
+    lesion = torch.zeros(2, 1, 4, 1, 1)
+    lesion[0, :, :2] = 1
+    healthy = torch.zeros(2, 2, 4, 1, 1)
+    drawn = healthy.clone()
+    drawn[0, 0, 0] = -0.08  # of 2 voxels in 2 contrasts: a mean change of 0.02
+    assert losses.region_different(drawn, healthy, lesion, 0.05).item() == pytest.approx(0.03)
+    assert losses.region_different(drawn, healthy, lesion, 0.01).item() == 0
+    # The second patch has no lesion and asks for nothing; alone it gives 0.
+    assert losses.region_different(drawn[1:], healthy[1:], lesion[1:], 0.05).item() == 0
+
+
+def test_losses_of_half_precision_are_summed_in_single():
+    judged = [[torch.full((1, 1, 2, 2, 2), 1.0, dtype=torch.bfloat16)]]
+    assert losses.hinge_generator(judged, EVERYWHERE).dtype == torch.float32

@@ -10,7 +10,9 @@ from fcdsynth.core.subject import Split
 from fcdsynth.synthesis import losses
 from fcdsynth.synthesis.conditions import LESION, REGION, conditions, joined
 from fcdsynth.synthesis.data import SynthesisData
+from fcdsynth.synthesis.objective import draw, region_terms
 from fcdsynth.synthesis.task import SynthesisTask
+from fcdsynth.synthesis.weights import weights_at
 
 SMALL = {
     "channels": [8, 6, 4],
@@ -38,7 +40,7 @@ def generator_loss(task, batch):
     mean, log_variance = task.generator.encode_lesion(target, context, labels)
     noise = task.generator.draw_noise(2, (16, 16, 16))
     smooth, fake = task.generator(context, labels, mean * batch["lesional"][:, None], noise)
-    terms = losses.reconstruction(smooth, fake, target, labels, 4.0)
+    terms = losses.reconstruction(smooth, fake, target, labels, 4.0, task.generator.reach_vox)
     return terms, losses.kl_divergence(mean, log_variance, batch["lesional"])
 
 
@@ -92,12 +94,57 @@ def test_the_lesion_label_decides_inside_and_nothing_outside_the_seam(batch):
 
 
 def test_the_adversarial_weight_waits_and_rises():
-    task = SynthesisTask(**SMALL, adversarial=2.0, adversarial_from=10, adversarial_ramp=4)
+    h = SynthesisTask(**SMALL, adversarial=2.0, adversarial_from=10, adversarial_ramp=4).hparams
+    steps = (0, 9, 10, 11, 13, 50)
+    assert [weights_at(h, s)["adversarial"] for s in steps] == [0, 0, 0.5, 1.0, 2.0, 2.0]
+    assert [weights_at(h, s)["matching"] for s in steps] == [0, 0, 5.0, 10.0, 20.0, 20.0]
+
+
+def test_kl_rises_and_the_rare_region_loss_weighs_as_much_in_sum():
+    h = SynthesisTask(**SMALL, kl=0.4, kl_ramp=4, region=3.0, region_every=5).hparams
+    assert [weights_at(h, s)["kl"] for s in (0, 1, 3, 9)] == pytest.approx([0.1, 0.2, 0.4, 0.4])
+    drawn = [weights_at(h, step)["region_same"] for step in range(10)]
+    assert drawn == [0, 0, 0, 0, 15, 0, 0, 0, 0, 15]
+    assert sum(drawn) / 10 == 3
+
+
+def test_the_region_loss_draws_the_same_lesion_without_its_label(batch):
+    task = SynthesisTask(**SMALL)
+    torch.nn.init.normal_(task.generator.last.weight, std=0.3)
+    drawing = draw(task.generator, conditions(batch), batch["lesional"], 1)
+    terms = region_terms(task.generator, drawing, margin=5.0, reach_vox=0)
+    # Only patch 0 is lesional; by hand from its two images.
+    labels = drawing.labels[:1].clone()
+    lesion = labels[:, LESION : LESION + 1]
+    bare = labels.clone()
+    bare[:, LESION : LESION + 2] = 0
+    with torch.no_grad():
+        smooth, fake = task.generator(
+            drawing.context[:1], bare, torch.zeros(1, 2), drawing.noise[:1]
+        )
+    rim = ((drawing.region[:1] > 0) & (lesion == 0)).expand(1, 2, -1, -1, -1)
+    same = (drawing.fake[:1] - fake).abs()[rim].mean()
+    change = (drawing.smooth[:1] - smooth).abs()[(lesion > 0).expand_as(smooth)].mean()
+    assert terms["region_same"].item() == pytest.approx(same.item(), rel=1e-4)
+    assert terms["region_different"].item() == pytest.approx(5 - change.item(), rel=1e-4)
+    healthy = draw(task.generator, conditions(batch), torch.zeros(2), 1)
+    assert region_terms(task.generator, healthy, 5.0, 0) == {}
+
+
+def test_a_label_without_effect_learns_one_from_the_region_loss(batch):
+    torch.manual_seed(0)
+    task = SynthesisTask(**SMALL)
+    optimiser = torch.optim.Adam(task.generator.parameters(), 5e-3)
     seen = []
-    for step in (0, 9, 10, 11, 13, 50):
-        task.steps.fill_(step)
-        seen.append(task.adversarial_weight())
-    assert seen == [0, 0, 0.5, 1.0, 2.0, 2.0]
+    for _ in range(15):
+        drawing = draw(task.generator, conditions(batch), batch["lesional"], 1)
+        terms = region_terms(task.generator, drawing, margin=0.05, reach_vox=0)
+        seen.append(terms["region_different"].item())
+        optimiser.zero_grad()
+        terms["region_different"].backward()
+        optimiser.step()
+    assert seen[0] > 0.03
+    assert seen[-1] < 0.01
 
 
 def test_the_average_follows_fast_at_first_and_holds_no_gradient():
@@ -128,6 +175,8 @@ def test_a_step_that_is_not_finite_stops_with_its_name(batch):
         ("kl", -1.0),
         ("average_decay", 1.0),
         ("generator_rate", 0.0),
+        ("region_every", 0),
+        ("perceptual", -1.0),
     ],
 )
 def test_settings_out_of_range(key, value):

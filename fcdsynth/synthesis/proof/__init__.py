@@ -1,0 +1,1 @@
+"""Whether synthetic images look real: what realism measures, compares and shows."""
