@@ -10,9 +10,19 @@ import torch
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Group, Origin, Parent, Role, Split, Subject
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.core.volume import Volume, read_labels, write_volume
+from fcdsynth.core.volume import Volume, read_labels, read_mask, write_volume
 from fcdsynth.synthesis import job as job_module
 from fcdsynth.synthesis.conditions import LESION, SOFT
+
+# Settings of a generator of which nothing is asked but that it runs.
+SMALL = {
+    "channels": [8, 6, 4],
+    "hidden": 6,
+    "style": 4,
+    "lesion_style": 2,
+    "discriminator_channels": 4,
+    "discriminator_layers": 1,
+}
 
 
 def drawn_cohort(real, folder, host="sub-00005"):
@@ -99,3 +109,14 @@ def with_generator(monkeypatch, kind, **traits):
                 setattr(self.drawer, name, value)
 
     monkeypatch.setattr(job_module, "trained_task", lambda *words: Wrapped(load(*words)))
+
+
+def checks_of_whole_mask(made, drawn):
+    """Assert that the patient's mask was kept as it was drawn; what the tests said of it."""
+    patient = made["drawn-patient"]
+    mask = read_mask(made.path(patient, "lesion")).array
+    assert np.array_equal(mask, read_mask(drawn.path(drawn["drawn-patient"], "lesion")).array)
+    checks = json.loads(made.path(patient, "spec").read_text())["checks"]
+    assert checks["changed_share"] == 1
+    assert checks["trimmed_share"] == checks["beyond"] == 0
+    return checks

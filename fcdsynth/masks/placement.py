@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fcdsynth.masks.host import Host
+from fcdsynth.masks.laws.depth import Places
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.spec import Growth, LesionSpec
 from fcdsynth.masks.ways.ellipsoid import ellipsoid_centre
@@ -41,13 +42,16 @@ class Placement:
             volume_ml: The volume.
             allowed: Ribbon voxels that may be chosen, shape (n,); all by default.
         """
-        tilt = self.prior.depth.log_weights(volume_ml, self.host.ribbon_rank, self.x_mm)
-        weights = self.site * np.exp(tilt)
+        weights = self.site * np.exp(self.prior.depth.log_weights(volume_ml, self._places))
         if allowed is not None:
             weights = np.where(allowed, weights, 0.0)
             if weights.sum() == 0:  # where the site law is blind it leaves the choice even
                 weights = allowed.astype(float)
         return np.asarray(weights / weights.sum())
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places.of(self.host.ribbon_rank, self.x_mm)
 
     @cached_property
     def _tree(self) -> cKDTree:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fcdsynth.masks.laws.density import MAP_GRID
+from fcdsynth.masks.laws.depth import Places
 from fcdsynth.masks.laws.measured import Measured
 from fcdsynth.masks.laws.prior import LesionPrior
 from fcdsynth.masks.laws.size import SizeLaw
@@ -57,7 +58,7 @@ def _depths(axes: Any, prior: LesionPrior, seeds: Sequence[tuple[float, float]])
     axes.semilogx(volumes, ranks, ".", color=_DOTS, markersize=4, label="lesions")
     across = np.geomspace(min(volumes.min(), 0.3), max(volumes.max(), 20), 60)
     depth = np.linspace(0, 1, 201)
-    tilt = np.exp([prior.depth.log_weights(float(v), depth) for v in across])
+    tilt = np.exp([prior.depth.log_weights(float(v), Places.of(depth)) for v in across])
     axes.plot(across, tilt @ depth / tilt.sum(axis=1), color=_LAW, label="mean under the law")
     axes.axhline(0.5, color=_PUBLISHED, linestyle=":", label="no preference")
     axes.set_ylim(-0.03, 1.03)

@@ -101,14 +101,26 @@ def _roughness(image: NDArray[Any], region: NDArray[Any]) -> float:
 
 def write_table(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write ``realism.csv``, one row per synthetic subject."""
-    with (folder / FILE).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    write_rows(folder / FILE, rows, ".5f")
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], form: str) -> None:
+    """Write rows as CSV; what a row lacks or does not know stays empty.
+
+    Args:
+        path: The file.
+        rows: At least one.
+        form: Format of fractions.
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            writer.writerow({k: _text(v) for k, v in row.items()})
+            writer.writerow({key: _text(value, form) for key, value in row.items()})
 
 
-def _text(value: Any) -> Any:
+def _text(value: Any, form: str) -> Any:
     if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.5f}"
+        return "" if np.isnan(value) else format(value, form)
     return value

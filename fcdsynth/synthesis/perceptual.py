@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcdsynth.core.errors import SettingsError
+from fcdsynth.synthesis.deepbet import DEEPBET, FOLDER, network_file
 from fcdsynth.synthesis.losses import touching_mean
 
-DEEPBET = "deepbet"
 _KEY = "model.perceptual_network"
-_DEEPBET_FILE = "data/models/model.pt"
+_DEEPBET_NETWORK = "model.pt"
 # Its stages of stride 4, 4 and 8; the next two are too coarse for a lesion.
 _DEEPBET_STAGES = ("init", "down0", "down1")
 _SLICES = 8  # per patch, for a network that looks at slices
@@ -28,13 +27,11 @@ def deepbet_file() -> Path:
     Raises:
         SettingsError: If it is not installed, or its file is elsewhere.
     """
-    try:
-        path = Path(str(distribution(DEEPBET).locate_file(_DEEPBET_FILE)))
-    except PackageNotFoundError:
-        path = Path(_DEEPBET_FILE)
-    if not path.is_file():
+    path = network_file(_DEEPBET_NETWORK)
+    if path is None:
         raise SettingsError(
-            _KEY, f"{DEEPBET}, which has no {_DEEPBET_FILE} here", "an installed deepbet 1.0",
+            _KEY, f"{DEEPBET}, which has no {FOLDER}/{_DEEPBET_NETWORK} here",
+            "an installed deepbet 1.0",
             "Install deepbet, name a TorchScript file, or set model.perceptual to 0.",
         )  # fmt: skip
     return path

@@ -15,6 +15,7 @@ from fcdsynth.core.errors import RunError
 from fcdsynth.synthesis import losses
 from fcdsynth.synthesis.conditions import LABELS, Batch, conditions
 from fcdsynth.synthesis.data import SynthesisData
+from fcdsynth.synthesis.deepbet import DEEPBET
 from fcdsynth.synthesis.discriminator import TwoScaleDiscriminator
 from fcdsynth.synthesis.heads import contrasts_of
 from fcdsynth.synthesis.memory import require_room
@@ -29,7 +30,7 @@ from fcdsynth.synthesis.objective import (
     reconstruction_terms,
     region_terms,
 )
-from fcdsynth.synthesis.perceptual import DEEPBET, PerceptualLoss
+from fcdsynth.synthesis.perceptual import PerceptualLoss
 from fcdsynth.synthesis.pictures import sheet, show
 from fcdsynth.synthesis.refusals import (
     refuse_data,

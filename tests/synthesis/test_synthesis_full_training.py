@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from drawn_heads import SMALL
 from phantom import prepared_cohort, tiny_grid, tiny_head
 from torch.utils.data import default_collate
 
@@ -17,14 +18,6 @@ from fcdsynth.synthesis.thinned import thinned
 
 TRAIN = {f"sub-{n:05d}": Split.TRAIN for n in range(1, 9)}
 STYLE = {"style_target", "style_tissue", "style_lesion"}
-SMALL = {
-    "channels": [8, 6, 4],
-    "hidden": 6,
-    "style": 4,
-    "lesion_style": 2,
-    "discriminator_channels": 4,
-    "discriminator_layers": 1,
-}
 
 
 @pytest.fixture(scope="module")

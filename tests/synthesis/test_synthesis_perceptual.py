@@ -112,6 +112,6 @@ def test_a_file_that_is_none_is_named(tmp_path, monkeypatch):
         PerceptualLoss(str(tmp_path / "text.pt"), (0,))
     with pytest.raises(SettingsError, match="without a convolution"):
         PerceptualLoss(script(tmp_path / "flat.pt", nn.Linear(3, 3)), (0,))
-    monkeypatch.setattr(perceptual, "_DEEPBET_FILE", "data/models/absent.pt")
+    monkeypatch.setattr(perceptual, "_DEEPBET_NETWORK", "absent.pt")
     with pytest.raises(SettingsError, match="an installed deepbet"):
         PerceptualLoss(DEEPBET, (0,))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn_heads import SMALL
 from phantom import prepared_cohort
 from torch.utils.data import default_collate
 
@@ -13,15 +14,6 @@ from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.objective import draw, region_terms
 from fcdsynth.synthesis.task import SynthesisTask
 from fcdsynth.synthesis.weights import weights_at
-
-SMALL = {
-    "channels": [8, 6, 4],
-    "hidden": 6,
-    "style": 4,
-    "lesion_style": 2,
-    "discriminator_channels": 4,
-    "discriminator_layers": 1,
-}
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fcdsynth.evaluation.pages.plot import png_of
 from fcdsynth.review.pictures import data_address
+from fcdsynth.review.plots import png_of
 
 
 @dataclass(frozen=True, slots=True)

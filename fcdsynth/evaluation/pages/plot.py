@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fcdsynth.review.plots import png_of
 
 if TYPE_CHECKING:
     from fcdsynth.evaluation.report import Report
@@ -48,13 +49,6 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def png_of(figure: Any) -> bytes:
-    """The figure as PNG without software or time stamp: equal figures give equal bytes."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
 
 
 def tidy(axes: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,29 +56,32 @@ class DepthSlope:
         """Slope of d for a lesion of a volume in ml, kept within -6 and 6."""
         return float(np.clip(self.b0 + self.b1 * math.log(volume_ml), -_STEEPEST, _STEEPEST))
 
-    def log_weights(
-        self, volume_ml: float, ranks: ArrayLike, x_mm: ArrayLike | None = None
-    ) -> NDArray[np.float64]:
-        """Exponent for seeds of a lesion, up to a constant.
-
-        Args:
-            volume_ml: Volume of the lesion.
-            ranks: Depth ranks, shape (n,).
-            x_mm: MNI x of the seeds, shape (n,); None where the position is unknown.
-        """
-        exponent = self.at(volume_ml) * np.asarray(ranks, dtype=float)
-        exponent = exponent + self.fundus * bottom(ranks)
-        return exponent if x_mm is None else exponent + self.medial * near_middle(x_mm)
+    def log_weights(self, volume_ml: float, places: Places) -> NDArray[np.float64]:
+        """Exponent for seeds of a lesion of a volume in ml, up to a constant, shape (n,)."""
+        exponent = self.at(volume_ml) * places.rank + self.fundus * places.bottom
+        return exponent if places.middle is None else exponent + self.medial * places.middle
 
 
-def bottom(ranks: ArrayLike) -> NDArray[np.float64]:
-    """f(d) of `DepthSlope`."""
-    return np.asarray(-np.log(1 + _LEAST_DEPTH - np.asarray(ranks, dtype=float)))
+@dataclass(frozen=True, eq=False)
+class Places:
+    """What the slopes multiply at some ribbon voxels: the same for every lesion and slope.
 
+    Args:
+        rank: Depth ranks d, shape (n,).
+        bottom: f(d) of `DepthSlope`, shape (n,).
+        middle: m(x), shape (n,); None where the MNI position is unknown.
+    """
 
-def near_middle(x_mm: ArrayLike) -> NDArray[np.float64]:
-    """m(x) of `DepthSlope`."""
-    return np.asarray(np.exp(-np.abs(np.asarray(x_mm, dtype=float)) / _MEDIAL_MM))
+    rank: NDArray[np.float64]
+    bottom: NDArray[np.float64]
+    middle: NDArray[np.float64] | None
+
+    @classmethod
+    def of(cls, ranks: ArrayLike, x_mm: ArrayLike | None = None) -> Places:
+        """From depth ranks (n,) and MNI x in mm (n,), None where unknown."""
+        rank = np.asarray(ranks, dtype=float)
+        middle = None if x_mm is None else np.exp(-np.abs(np.asarray(x_mm, float)) / _MEDIAL_MM)
+        return cls(rank, np.asarray(-np.log(1 + _LEAST_DEPTH - rank)), middle)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,15 +104,21 @@ class Choice:
     x_mm: float | None = None
     ribbon_x_mm: NDArray[np.floating] | None = None
 
+    @cached_property
+    def _places(self) -> tuple[Places, Places]:
+        """The seed, and the ribbon."""
+        return Places.of(self.rank, self.x_mm), Places.of(self.ranks, self.ribbon_x_mm)
+
     def log_gain(self, slope: DepthSlope) -> float:
         """Logarithm of how many times likelier the slopes make this seed than the site law alone.
 
         With exponent e it is e(seed) - ln(sum of site exp(e) / sum of site) over the ribbon: the
         site's own part of ln P(seed) does not depend on the slopes.
         """
-        own = slope.log_weights(self.volume_ml, self.rank, self.x_mm)
-        tilt = slope.log_weights(self.volume_ml, self.ranks, self.ribbon_x_mm)
-        return -math.log(float(self.site @ np.exp(tilt - own)) / float(self.site.sum()))
+        own, everywhere = self._places
+        tilt = slope.log_weights(self.volume_ml, everywhere)
+        own_tilt = slope.log_weights(self.volume_ml, own)
+        return -math.log(float(self.site @ np.exp(tilt - own_tilt)) / float(self.site.sum()))
 
 
 def fit_depth(choices: Sequence[Choice]) -> DepthSlope:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from fcdsynth.masks.proof.comparison import Comparison
 from fcdsynth.masks.proof.examples import FEATURES, Example
 from fcdsynth.masks.proof.wording import LABELS
 from fcdsynth.measure.lobes import LOBE_WORDS, LOBES
+from fcdsynth.review.plots import new_figure, png_of, tidy
 
 _DRAWN, _REAL, _BAND = "#d55e00", "#0072b2", "#b9cfe0"
 _BINS = 8
@@ -26,7 +26,7 @@ def feature_plot(comparison: Comparison) -> bytes:
     sides = (comparison.drawn, comparison.real)
     shown = [k for k in range(len(FEATURES)) if all(len(_values(side, k)) > 1 for side in sides)]
     rows = -(-len(shown) // _COLUMNS)
-    figure = _figure(11.5, 2.5 * rows + 0.5)
+    figure = new_figure(11.5, 2.5 * rows + 0.5)
     panels = np.atleast_2d(figure.subplots(rows, _COLUMNS)).ravel()
     for axes, k in zip(panels, shown, strict=False):
         _histogram(axes, comparison, k)
@@ -34,7 +34,7 @@ def feature_plot(comparison: Comparison) -> bytes:
         axes.set_axis_off()
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _histogram(axes: Any, comparison: Comparison, k: int) -> None:
@@ -63,12 +63,12 @@ def _histogram(axes: Any, comparison: Comparison, k: int) -> None:
     axes.set_xlabel(label.unit, fontsize=8)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("% of masks", fontsize=8)
-    _tidy(axes)
+    tidy(axes)
 
 
 def lobe_plot(comparison: Comparison) -> bytes:
     """Shares of lobes and sides."""
-    figure = _figure(11, 3.0)
+    figure = new_figure(11, 3.0)
     left, right = figure.subplots(1, 2, width_ratios=[5, 2])
     known = {"lobe": [n for n in LOBES if any(e.lobe == n for e in _all(comparison))],
              "side": ["L", "R"]}  # fmt: skip
@@ -89,10 +89,10 @@ def lobe_plot(comparison: Comparison) -> bytes:
                  for i, c in enumerate(known[key])]  # fmt: skip
         axes.set_xticks(range(len(ticks)), ticks, fontsize=8)
         axes.set_ylabel("% of masks", fontsize=8)
-        _tidy(axes)
+        tidy(axes)
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _half_bars(axes: Any, comparison: Comparison, key: str, known: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ def place_plot(comparison: Comparison, brain_mni_mm: NDArray[np.float64]) -> byt
     """
     if not any(e.mni_mm for e in comparison.drawn) or not any(e.mni_mm for e in comparison.real):
         return None
-    figure = _figure(11, 4.0)
+    figure = new_figure(11, 4.0)
     for axes, (across, up, words) in zip(figure.subplots(1, 3), _VIEWS, strict=True):
         axes.scatter(*brain_mni_mm[:, [across, up]].T, s=14, color="#eceff2", linewidths=0,
                      rasterized=True)  # fmt: skip
@@ -134,14 +134,14 @@ def place_plot(comparison: Comparison, brain_mni_mm: NDArray[np.float64]) -> byt
         axes.set_title(f"seen {words}", fontsize=9, loc="left")
         axes.set_xlabel("xyz"[across] + " (mm)", fontsize=8)
         axes.set_ylabel("xyz"[up] + " (mm)", fontsize=8)
-        _tidy(axes)
+        tidy(axes)
         if across == 0:
             style = {"transform": axes.transAxes, "va": "top", "fontsize": 9, "color": "#555555"}
             axes.text(0.02, 0.98, "L", ha="left", **style)
             axes.text(0.98, 0.98, "R", ha="right", **style)
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
-    return _png(figure)
+    return png_of(figure)
 
 
 def _sides(comparison: Comparison) -> tuple[tuple[Sequence[Example], str, str], ...]:
@@ -177,25 +177,3 @@ def _round_ticks(low: float, high: float) -> list[float]:
         return inside
     wanted = np.geomspace(inside[0], inside[-1], 4)
     return sorted({min(inside, key=lambda c: abs(np.log(c / w))) for w in wanted})
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
-
-
-def _tidy(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.set_axisbelow(True)

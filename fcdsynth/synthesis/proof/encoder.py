@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from functools import cache
 from pathlib import Path
@@ -14,21 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from fcdsynth.synthesis.deepbet import network_file
+
 NAME = "deepbet encoder"
 _SIDE = 128  # what the network was trained at
 _MEAN, _SD = 0.449, 0.226  # its normalisation
 
 
 def encoder_file() -> Path | None:
-    """The network in deepbet's wheel, which finds the head's box; None where it is not there.
-
-    Only the file is read: the package itself would import a graphical interface.
-    """
-    found = importlib.util.find_spec("deepbet")
-    if found is None or found.origin is None:
-        return None
-    path = Path(found.origin).parents[1] / "data" / "models" / "bbox_model.pt"
-    return path if path.is_file() else None
+    """The network that finds the head's box; None where it is not there."""
+    return network_file("bbox_model.pt")
 
 
 @cache

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fcdsynth.review.plots import new_figure, png_of, tidy
 from fcdsynth.synthesis.proof.distances import Distance
 from fcdsynth.synthesis.proof.wording import CONTRAST_WORDS
 
@@ -28,7 +25,7 @@ def contrast_plot(
         contrasts: Keys of the columns.
     """
     count = len(contrasts) + (len(contrasts) > 1)
-    figure = _figure(3.9 * count, 3.7)
+    figure = new_figure(3.9 * count, 3.7)
     panels = np.atleast_1d(figure.subplots(1, count))
     sides = ((made, _MADE, f"synthetic (n = {len(made)})", "-"),
              (real, _REAL, f"real (n = {len(real)})", "--"))  # fmt: skip
@@ -40,7 +37,7 @@ def contrast_plot(
         axes.axvline(0, color="#999999", linewidth=0.7)
         axes.set_xlabel(f"{CONTRAST_WORDS[contrast]} contrast, lesion less ring (SD)", fontsize=8)
         axes.set_ylabel("share of lesions", fontsize=8)
-        _tidy(axes)
+        tidy(axes)
     if len(contrasts) > 1:
         for values, colour, name, _ in sides:
             marker = "o" if colour == _MADE else "s"
@@ -50,15 +47,15 @@ def contrast_plot(
                                label=name)  # fmt: skip
         panels[-1].set_xlabel("T1w contrast (SD)", fontsize=8)
         panels[-1].set_ylabel("FLAIR contrast (SD)", fontsize=8)
-        _tidy(panels[-1])
+        tidy(panels[-1])
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
-    return _png(figure)
+    return png_of(figure)
 
 
 def distance_plot(distances: Sequence[Distance]) -> bytes:
     """KID of each set of features over its splits, beside the band of real halves."""
-    figure = _figure(8.5, 0.75 * len(distances) + 1.0)
+    figure = new_figure(8.5, 0.75 * len(distances) + 1.0)
     panels = np.atleast_1d(figure.subplots(len(distances), 1))
     for axes, d in zip(panels, distances, strict=True):
         axes.barh([0], [d.kid.null_high - d.kid.null_low], left=[d.kid.null_low], height=0.8,
@@ -68,28 +65,9 @@ def distance_plot(distances: Sequence[Distance]) -> bytes:
                       label="synthetic, mean and 95 % of the splits")  # fmt: skip
         axes.set_yticks([0], [f"{d.features}\n(n = {d.n} a side)"], fontsize=8)
         axes.set_ylim(-0.7, 0.7)
-        _tidy(axes)
+        tidy(axes)
     panels[-1].set_xlabel("kernel inception distance, unbiased; each line has its own scale",
                           fontsize=8)  # fmt: skip
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> Any:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return stream.getvalue()
-
-
-def _tidy(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(labelsize=8)
-    axes.set_axisbelow(True)
+    return png_of(figure)

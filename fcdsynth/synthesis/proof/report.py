@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from fcdsynth.core.provenance import git_state
 from fcdsynth.core.whole import write_whole
 from fcdsynth.review.page import render
 from fcdsynth.review.pictures import data_address
+from fcdsynth.synthesis.numbers import write_rows
 from fcdsynth.synthesis.proof import rows
 from fcdsynth.synthesis.proof.findings import Findings, Known, numbers_of
 from fcdsynth.synthesis.proof.hand import head_names, lesion_names
@@ -133,18 +133,7 @@ def _write_subjects(path: Path, sides: Sides, findings: Findings, made: Known, r
                 row |= {f"copy_{k}": v for k, v in found.items() if k != "id"}
                 row["copy_flagged"] = "yes" if subject.id in flagged else "no"
             table.append(row)
-    columns = list(dict.fromkeys(key for row in table for key in row))
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in table:
-            writer.writerow({k: _text(v) for k, v in row.items()})
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if np.isnan(value) else f"{value:.5g}"
-    return value
+    write_rows(path, table, ".5g")
 
 
 def _plain(value: Any) -> Any:
