@@ -3,14 +3,12 @@
 Full: simulated heads at 2 mm on the label maps of 14 people. The generator of
 ``configs/synthesis/phantom-2mm.yaml`` is fitted on 35 patients and 35 controls; masks are drawn in
 these controls by the prior of these patients, and redrawn by ``fcdsynth synthesize`` with its
-tests on. They are told from 60 patients that nothing has seen, both by the annotators' outlines.
+tests on. They are told from 60 patients that nothing has seen, both by the annotators' outlines
+(`synthesis_looks`). The cheap alternatives (`synthesis_baselines`) put a lesion in the same hosts
+and masks; MONAI's network (`synthesis_monai`) is trained in the same task for as many steps.
 ``--quick`` uses tiny heads and the smoke config, and holds no goals.
 
-Features: the 24 of a lesion by hand (`fcdsynth.synthesis.proof.hand`). ``lesion_kid``: kernel
-inception distance, mean over random halves of the real lesions, beside that of the other half.
-``probe_auroc``: cross-validated logistic regression on the features and their squares, 20 draws
-of equally many lesions a side. The cheap alternatives (`synthesis_baselines`) put a lesion in the
-same hosts and masks. ``contrast_error_*``: difference of mean contrasts over the real lesions' SD.
+With ``--work`` all fits, cohorts and drawings are kept, and a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import json
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,32 +27,28 @@ from pathlib import Path
 import numpy as np
 import synthesis_network
 import torch
+import yaml
 from figures import Figures, arguments, finish
-from numpy.typing import NDArray
 from synthesis_baselines import Made, Patient, blurred_offset, copy_paste
+from synthesis_controls import Detector, detector, measure_controls
+from synthesis_full import measure_full, parted
+from synthesis_looks import CONTRASTS, Shown, add_looks, host_of, shown, shown_in, synthetic
+from synthesis_monai import ShippedTask, drawn_by
+from synthesis_speed import measure_insert
 
 from fcdsynth.cli import main as fcdsynth
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.progress import map_items
-from fcdsynth.core.subject import Role, Split, Subject
-from fcdsynth.core.tissue import INTENSITY_PER_SD
+from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.trained import TrainedRun
 from fcdsynth.masks.draw import draw
-from fcdsynth.measure.two_sample import classifier_auroc
 from fcdsynth.phantom.phantom import phantom
+from fcdsynth.synthesis.crops import paste
 from fcdsynth.synthesis.honesty import Checks
-from fcdsynth.synthesis.numbers import ring_contrast
-from fcdsynth.synthesis.proof.distances import distance
-from fcdsynth.synthesis.proof.hand import lesion_features
-from fcdsynth.synthesis.proof.sample import Sample
-from fcdsynth.synthesis.proof.surroundings import reach_mm
-from fcdsynth.synthesis.regions import near
 from fcdsynth.synthesis.styles import Styles
 from fcdsynth.synthesis.synthesize import synthesize
 from fcdsynth.training.data import load_arrays
-
-CONTRASTS = ("t1w", "flair")
 
 
 @dataclass(frozen=True)
@@ -72,37 +65,24 @@ class Size:
         config: Config of the generator.
         draws: Draws of the probe.
         trials: Growths tried at each training lesion.
+        whole: Brains to draw whole, with and without a lesion each.
+        fine: Config of the generator that is timed at 1 mm, and how many pairs.
     """
 
     train: int = 35
     validated: int = 6
     held_out: int = 60
     lesions: int = 70
-    controls: int = 35
+    controls: int = 70
     spacing_mm: float = 2.0
     config: str = "configs/synthesis/phantom-2mm.yaml"
     draws: int = 20
     trials: int = 60
+    whole: int = 20
+    fine: tuple[str, int] = ("configs/synthesis/insert.yaml", 4)
 
 
 QUICK = Size(4, 1, 8, 8, 2, 4.0, "configs/synthesis/smoke.yaml", 2, 2)
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """What a lesion shows.
-
-    Args:
-        people: Whose anatomy it lies in.
-        features: See `lesion_features`.
-        contrast: Against the ring, by contrast, robust SD of the brain.
-        changed_outside: Voxels that differ from the host's outside the redrawn region.
-    """
-
-    people: frozenset[str]
-    features: NDArray[np.float64]
-    contrast: tuple[float, ...]
-    changed_outside: int = 0
 
 
 def simulated(work: Path, size: Size, anatomies: Path | None, workers: int) -> Cohort:
@@ -127,57 +107,19 @@ def simulated(work: Path, size: Size, anatomies: Path | None, workers: int) -> C
     return Cohort.read(out)
 
 
-def fitted(work: Path, size: Size) -> Path:
-    """The generator; resumed where a fit was stopped."""
-    out = work / "generator"
-    words = ["fit", "-c", size.config, "-c", "configs/machine/cpu.yaml",
-             "--data.cohort", str(work / "cohort"), "--out", str(out)]  # fmt: skip
-    if fcdsynth(words):
-        raise SystemExit("the generator could not be fitted")
+def fitted(out: Path, cohort: Path, config: Path | str, *words: str) -> Path:
+    """A generator; resumed where its fit was stopped."""
+    if fcdsynth(["fit", "-c", str(config), "-c", "configs/machine/cpu.yaml",
+                 "--data.cohort", str(cohort), "--out", str(out), *words]):  # fmt: skip
+        raise SystemExit(f"{out.name} could not be fitted")
     return out
-
-
-def shown(job: tuple[Cohort, Subject]) -> Shown:
-    """What a subject's lesion shows in its own images."""
-    cohort, subject = job
-    arrays, grid = load_arrays(cohort, subject, [*CONTRASTS, "tissue", "lesion"])
-    image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
-    people = frozenset({subject.family or subject.id})
-    return _shown(image, arrays["tissue"], arrays["lesion"] > 0, grid.spacing_mm, people)
-
-
-def _shown(image, tissue, lesion, spacing, people, outside=0) -> Shown:
-    ring = near(lesion, reach_mm(spacing), spacing)
-    contrast = tuple(ring_contrast(c, lesion, ring, tissue) / INTENSITY_PER_SD for c in image)
-    return Shown(people, lesion_features(image, tissue, lesion, spacing), contrast, outside)
-
-
-def synthetic(job: tuple[Cohort, Cohort, Subject]) -> Shown:
-    """What a synthetic subject's lesion shows, and what changed outside its region."""
-    table, made, subject = job
-    keys = [*CONTRASTS, "tissue", "region"] + ["lesion"] * subject.is_patient
-    arrays, grid = load_arrays(made, subject, keys)
-    host = _host(table, subject)
-    theirs, _ = load_arrays(table, host, list(CONTRASTS))
-    image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
-    before = np.stack([theirs[key] for key in CONTRASTS]).astype(np.float32)
-    outside = int(((image != before).any(axis=0) & ~(arrays["region"] > 0)).sum())
-    people = frozenset({host.family or host.id})
-    if not subject.is_patient:
-        return Shown(people, np.empty(0), (), outside)
-    lesion = arrays["lesion"] > 0
-    return _shown(image, arrays["tissue"], lesion, grid.spacing_mm, people, outside)
-
-
-def _host(table: Cohort, subject: Subject) -> Subject:
-    return table[next(p.subject for p in subject.parents if p.role is Role.HOST)]
 
 
 def cheap(
     table: Cohort, drawn: Cohort, put: Callable[..., Made], subject: Subject
 ) -> Shown:  # fmt: skip
     """A lesion put into the host of a drawn patient by a cheap alternative."""
-    host = _host(table, subject)
+    host = host_of(table, subject)
     arrays, grid = load_arrays(table, host, [*CONTRASTS, "tissue"])
     mask = load_arrays(drawn, subject, ["lesion"])[0]["lesion"] > 0
     image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
@@ -185,7 +127,7 @@ def cheap(
     made = put(image, arrays["tissue"], mask, rng, grid.spacing_mm)
     people = frozenset({host.family or host.id})
     lesion = made.lesion if made.lesion.any() else mask
-    return _shown(made.image, arrays["tissue"], lesion, grid.spacing_mm, people)
+    return shown_in(made.image, arrays["tissue"], lesion, grid.spacing_mm, people)
 
 
 def pasted(patients: Sequence[Patient], image, tissue, mask, rng, spacing) -> Made:
@@ -210,74 +152,33 @@ def donors_of(table: Cohort) -> list[Patient]:
     return found
 
 
-def sample(rows: Sequence[Shown]) -> Sample:
-    """Features with the people behind them."""
-    return Sample(np.array([r.features for r in rows]), tuple(r.people for r in rows))
+def shipped_config(work: Path, config: str) -> Path:
+    """The config with MONAI's network in the task."""
+    settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
+    settings["model"]["class_path"] = f"{ShippedTask.__module__}.{ShippedTask.__name__}"
+    path = work / "monai.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path
 
 
-def probe(rows: Sequence[Shown], real: Sequence[Shown], draws: int) -> list[float]:
-    """AUROC of the linear probe for draws of equally many lesions a side."""
-    n = min(len(rows), len(real))
-    found = []
-    for seed in range(draws):
-        rng = np.random.default_rng([seed, 13])
-        a, b = ([side[i] for i in rng.permutation(len(side))[:n]] for side in (rows, real))
-        groups = tuple([min(r.people) for r in side] for side in (a, b))
-        x, y = (np.array([r.features for r in side]) for side in (a, b))
-        found.append(classifier_auroc(x, y, seed, groups, "logistic"))
+def shipped_lesions(run: Path, table: Cohort, drawn: Cohort) -> list[Shown]:
+    """What MONAI's network draws in the same hosts and masks, by the same tests."""
+    task = ShippedTask.load_from_checkpoint(TrainedRun.open(run).checkpoint, weights_only=True)
+    task.eval()
+    known, found = Styles.read(run), []
+    for subject in (s for s in drawn.subjects if s.is_patient):
+        one = drawn_by(task, known, drawn, subject, 3)
+        if one is None:
+            continue
+        host = host_of(table, subject)
+        arrays, grid = load_arrays(table, host, [*CONTRASTS, "tissue"])
+        image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
+        lesion = np.zeros(grid.shape, dtype=bool)
+        paste(image, one.image, one.spec.corner)
+        paste(lesion, one.lesion, one.spec.corner)
+        people = frozenset({host.family or host.id})
+        found.append(shown_in(image, arrays["tissue"], lesion, grid.spacing_mm, people))
     return found
-
-
-def add_looks(
-    figures: Figures, name: str, rows: Sequence[Shown], real: Sequence[Shown], draws: int
-) -> None:
-    """How far lesions lie from real ones; the generator's own have no name."""
-    end = f"_{name}" if name else ""
-    goals = not name
-    mine, theirs = (np.array([r.contrast for r in side]) for side in (rows, real))
-    for column, contrast in enumerate(CONTRASTS):
-        a, b = (side[~np.isnan(side[:, column]), column] for side in (mine, theirs))
-        rng = np.random.default_rng(17)
-        errors, ratios = [], []
-        for _ in range(2000):
-            x, y = (rng.choice(side, len(side)) for side in (a, b))
-            errors.append(abs(x.mean() - y.mean()) / y.std(ddof=1))
-            ratios.append(x.std(ddof=1) / y.std(ddof=1))
-        error = abs(a.mean() - b.mean()) / b.std(ddof=1)
-        ratio = a.std(ddof=1) / b.std(ddof=1)
-        figures.add(f"contrast_error_{contrast}_sd{end}", error, len(a), _middle(errors),
-                    **({"at_most": 0.2} if goals else {}))  # fmt: skip
-        figures.add(f"contrast_sd_ratio_{contrast}{end}", ratio, len(a), _middle(ratios),
-                    **({"at_least": 0.8, "at_most": 1.25} if goals else {}))  # fmt: skip
-    gap = abs(_correlation(mine) - _correlation(theirs))
-    rng = np.random.default_rng(19)
-    gaps = []
-    for _ in range(2000):
-        x, y = (rng.choice(side, len(side)) for side in (mine, theirs))
-        gaps.append(abs(_correlation(x) - _correlation(y)))
-    figures.add(f"contrast_correlation_gap{end}", gap, len(mine), _middle(gaps),
-                **({"at_most": 0.1} if goals else {}))  # fmt: skip
-    found = distance("lesions", sample(rows), sample(real), 200, 19, 0)
-    if found is not None:
-        high = found.kid.null_high
-        figures.add(f"lesion_kid{end}", found.kid.mean, found.n, (found.kid.low, found.kid.high),
-                    **({"at_most": high} if goals else {}))  # fmt: skip
-        if goals:
-            figures.add("lesion_kid_null_high", high, found.n,
-                        (found.kid.null_low, found.kid.null_high))  # fmt: skip
-    aurocs = probe(rows, real, draws)
-    figures.add(f"probe_auroc{end}", float(np.mean(aurocs)), len(aurocs), _middle(aurocs),
-                **({"at_most": 0.70} if goals else {}))  # fmt: skip
-
-
-def _middle(values: Sequence[float]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _correlation(rows: NDArray[np.float64]) -> float:
-    known = rows[~np.isnan(rows).any(axis=1)]
-    return float(np.corrcoef(known.T)[0, 1])
 
 
 def made_of(run: Path, drawn: Path, out: Path, workers: int, refuse: bool) -> tuple[Cohort, bool]:
@@ -294,6 +195,16 @@ def made_of(run: Path, drawn: Path, out: Path, workers: int, refuse: bool) -> tu
     return Cohort.read(out), refuse
 
 
+def add_training(figures: Figures, run: Path, config: str) -> None:
+    """Time of the fit, over all calls where it was resumed."""
+    record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    steps = int(torch.load(TrainedRun.open(run).checkpoint, weights_only=True)["global_step"])
+    seconds = float(record["wall_s"])
+    figures.notes.append(f"generator: {config}, {steps} steps")
+    figures.add("training_minutes", seconds / 60, 1, (0, 0), at_most=45)
+    figures.add("train_step_seconds", seconds / steps, steps, (0, 0), at_most=1)
+
+
 def main() -> None:
     """Run it."""
     options = arguments(__doc__ or "")
@@ -305,15 +216,8 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         anatomies = None if options.quick else options.data / "anatomies"
         table = simulated(work, size, anatomies, options.workers)
-        began = time.monotonic()
-        run = fitted(work, size)
-        record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
-        print(f"fitted in {time.monotonic() - began:.0f} s")
-        steps = int(torch.load(TrainedRun.open(run).checkpoint, weights_only=True)["global_step"])
-        seconds = float(record["wall_s"])
-        figures.notes.append(f"generator: {size.config}, {steps} steps")
-        figures.add("training_minutes", seconds / 60, 1, (0, 0), at_most=45)
-        figures.add("train_step_seconds", seconds / steps, steps, (0, 0), at_most=1)
+        run = fitted(work / "generator", work / "cohort", size.config)
+        add_training(figures, run, size.config)
         drawn = draw(str(work / "cohort"), str(work / "drawn"), lesions=size.lesions,
                      controls=size.controls, seed=5, growth_trials=size.trials,
                      workers=options.workers)  # fmt: skip
@@ -328,15 +232,26 @@ def main() -> None:
         lesional = [r for r in rows if r.contrast]
         figures.add_share("patients_left_out", size.lesions - len(lesional), size.lesions)
         add_looks(figures, "", lesional, real, size.draws)
-        wanted = [s for s in Cohort.read(drawn).subjects if s.is_patient]
+        masks = Cohort.read(drawn)
+        wanted = [s for s in masks.subjects if s.is_patient]
         known = Styles.read(run)
         puts = {
             "copypaste": partial(pasted, donors_of(table)),
             "offset": partial(painted, [x.contrasts for x in known.lesions], known.margin_mm),
         }
         for name, put in puts.items():
-            found = [cheap(table, Cohort.read(drawn), put, s) for s in wanted]
+            found = [cheap(table, masks, put, s) for s in wanted]
             add_looks(figures, name, found, real, size.draws)
+        if not options.quick:
+            shipped = fitted(work / "monai", work / "cohort", shipped_config(work, size.config))
+            found = shipped_lesions(shipped, table, masks)
+            figures.add_share("patients_left_out_monai", len(wanted) - len(found), len(wanted))
+            add_looks(figures, "monai", found, real, size.draws)
+            measure_controls(figures, detector(work, table, Detector()), table, made)
+            fit, hosts = parted(table, work / "phantom", work)
+            whole = fitted(work / "full-generator", fit, size.config, "--data.full_share", "1.0")
+            measure_full(figures, whole, hosts, work, size.whole, size.trials, options.workers)
+            measure_insert(figures, work, anatomies, *size.fine, workers=options.workers)
         synthesis_network.measure(figures, options.quick)
     finish(figures, options.out)
 

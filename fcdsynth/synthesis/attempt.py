@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from fcdsynth.synthesis.redraw import RedrawSpec, WholeSpec, draw
 from fcdsynth.synthesis.scans import HOST, SAMPLED, code_of, sample
 from fcdsynth.synthesis.styles import Styles
 from fcdsynth.synthesis.task import SynthesisTask
+from fcdsynth.synthesis.thickness import thickened
 from fcdsynth.synthesis.thinned import thinned
 from fcdsynth.synthesis.windows import draw_whole
 
@@ -30,6 +31,8 @@ class Attempt:
     Args:
         spec: Its random part.
         image: New prepared intensities of the crop, shape (contrast, x, y, z).
+        tissue: Labels that it was drawn from, shape (x, y, z); in a lesion cortex may be thicker
+            than the host's.
         lesion: The lesion mask it may keep, empty for a control, shape (x, y, z).
         trimmed: How the drawn mask and the changed voxels agree; None for a control.
         shown: Contrast of the mask, or of a control's redrawn shape, one number per channel.
@@ -38,6 +41,7 @@ class Attempt:
 
     spec: RedrawSpec
     image: NDArray[np.float32]
+    tissue: NDArray[Any]
     lesion: NDArray[np.bool_]
     trimmed: Trimmed | None
     shown: Contrasts
@@ -85,15 +89,17 @@ def _spec(
     rng: np.random.Generator,
 ) -> RedrawSpec:
     style, code = "", np.zeros(task.hparams.lesion_style, dtype=np.float32)
-    if drawn.subject.is_patient and styles == "training":
+    excess: float | None = None
+    if drawn.subject.is_patient and known.lesions:
         chosen = known.lesions[int(rng.integers(len(known.lesions)))]
+        excess = round(chosen.excess_mm, 6) if np.isfinite(chosen.excess_mm) else None
         style, code = chosen.subject, chosen.sample(rng)
-    elif drawn.subject.is_patient:
-        code = rng.standard_normal(len(code)).astype(np.float32)
+    if drawn.subject.is_patient and styles == "normal":
+        style, code = "", rng.standard_normal(len(code)).astype(np.float32)
     return RedrawSpec(
         drawn.subject.id, host_of(drawn.subject), style,
         tuple(round(float(x), 6) for x in code), int(rng.integers(2**31)),
-        drawn.corner, drawn.size, int(task.hparams.feather_vox),
+        drawn.corner, drawn.size, int(task.hparams.feather_vox), excess,
     )  # fmt: skip
 
 
@@ -117,18 +123,21 @@ def _whole(
 
 
 def _lesional(task: SynthesisTask, drawn: Drawn, judge: Judge, spec: RedrawSpec) -> Attempt:
-    scene = drawn.scene
+    host, spacing = drawn.scene, drawn.grid.spacing_mm
+    scene = host
+    if spec.excess_mm is not None:
+        scene = replace(host, tissue=thickened(host.tissue, host.lesion, spec.excess_mm, spacing))
     if spec.whole is None:
         image = draw(task.drawer, scene, spec)
-        empty = draw(task.drawer, scene, spec, lesional=False)
+        empty = draw(task.drawer, host, spec, lesional=False)
     else:
-        image, empty = draw_whole(task.drawer, scene, spec, spec.whole)
-    moved = change(image, empty, grain(scene.image, scene.tissue))
+        image, empty = draw_whole(task.drawer, scene, host, spec, spec.whole)
+    moved = change(image, empty, grain(host.image, host.tissue))
     trimmed = trim(scene.lesion, scene.region, moved >= judge.checks.least_change)
     lesion = trimmed.mask if judge.checks.refuse else scene.lesion
     shown = ring_contrasts(image, lesion, drawn.ring, scene.tissue)
     faults = [*judge.changed(trimmed), *judge.lesion(shown)]
-    return Attempt(spec, image, lesion, trimmed, shown, tuple(faults))
+    return Attempt(spec, image, scene.tissue, lesion, trimmed, shown, tuple(faults))
 
 
 def _healthy(task: SynthesisTask, drawn: Drawn, judge: Judge, spec: RedrawSpec) -> Attempt:
@@ -136,6 +145,8 @@ def _healthy(task: SynthesisTask, drawn: Drawn, judge: Judge, spec: RedrawSpec) 
     if spec.whole is None:
         image = draw(task.drawer, scene, spec)
     else:
-        image, _ = draw_whole(task.drawer, scene, spec, spec.whole)
+        image, _ = draw_whole(task.drawer, scene, scene, spec, spec.whole)
     shown = ring_contrasts(image, drawn.shape, drawn.ring, scene.tissue)
-    return Attempt(spec, image, scene.lesion, None, shown, tuple(judge.control(shown)))
+    return Attempt(
+        spec, image, scene.tissue, scene.lesion, None, shown, tuple(judge.control(shown))
+    )

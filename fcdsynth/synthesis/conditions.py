@@ -139,23 +139,27 @@ def paint(labels: Tensor, means: Tensor) -> Tensor:
     return _softened(flat.reshape(*flat.shape[:2], *labels.shape[2:]))
 
 
-def seam_weight(region: Tensor, feather_vox: int) -> Tensor:
+def seam_weight(labels: Tensor, feather_vox: int) -> Tensor:
     """Weight of the redrawn image: 0 outside the region, 1 deep inside, rising in between.
 
+    Only where the region borders on brain that stays is there a seam: at the brain's own border
+    nothing is joined, and a lesion there keeps all of its contrast.
+
     Args:
-        region: In {0, 1}, shape (batch, 1, x, y, z).
+        labels: Shape (batch, `LABELS`, x, y, z).
         feather_vox: Number of voxel layers over which the weight rises to 1.
     """
+    region = labels[:, REGION : REGION + 1]
+    background = labels[:, Tissue.BACKGROUND : Tissue.BACKGROUND + 1]
     weight = torch.zeros_like(region)
-    layer = region
+    layer = torch.maximum(region, background)
     for _ in range(feather_vox + 1):
-        weight = weight + layer
-        # One layer off: what touches the outside goes; the crop's own border does not count.
+        weight = weight + layer * region
+        # One layer off: what touches the host goes; the crop's own border does not count.
         layer = 1 - F.max_pool3d(1 - layer, 3, stride=1, padding=1)
     return weight / (feather_vox + 1)
 
 
-def joined(image: Tensor, original: Tensor, region: Tensor, feather_vox: int) -> Tensor:
+def joined(image: Tensor, original: Tensor, labels: Tensor, feather_vox: int) -> Tensor:
     """Redrawn image inside the region, the original outside, joined over a feathered seam."""
-    weight = seam_weight(region, feather_vox)
-    return original + weight * (image - original)
+    return original + seam_weight(labels, feather_vox) * (image - original)

@@ -31,6 +31,8 @@ class SynthesisData(CohortData):
             of at most this logarithm; 0 changes nothing.
         bend_vox: Bend training patches, image and labels alike, by at most so many voxels; 0
             bends nothing.
+        lesion_gain: Change a training lesion's contrasts, each by a factor of its own of at most
+            this logarithm; 0 changes nothing.
         keep: Subjects held in memory.
         full_share: Share of the training steps that draw whole brains, from labels and the style
             of the scan alone, in [0, 1]; 0 trains insert mode alone, and full mode is then
@@ -53,6 +55,7 @@ class SynthesisData(CohortData):
         flip: bool = True,
         light: float = 0.1,
         bend_vox: float = 1.0,
+        lesion_gain: float = 0.5,
         keep: int = 64,
         full_share: float = 0.25,
     ) -> None:
@@ -64,6 +67,7 @@ class SynthesisData(CohortData):
             ("lesion_share", lesion_share, 0 <= lesion_share <= 1, "a share in [0, 1]"),
             ("light", light, 0 <= light <= 0.5, "a number in [0, 0.5]"),
             ("bend_vox", bend_vox, 0 <= bend_vox <= limit, f"0 to {limit:.2g} in such a crop"),
+            ("lesion_gain", lesion_gain, 0 <= lesion_gain <= 1, "a number in [0, 1]"),
             ("keep", keep, keep >= 1, "at least 1"),
             ("full_share", full_share, 0 <= full_share <= 1, "a share in [0, 1]"),
         )
@@ -75,8 +79,8 @@ class SynthesisData(CohortData):
         self.flair = flair
         self.full_share = full_share
         self.settings = PatchSettings(
-            crop, margin_mm, lesion_share, flair, flip, light, bend_vox, keep, full_share,
-            batch_size,
+            crop, margin_mm, lesion_share, flair, flip, light, bend_vox, lesion_gain, keep,
+            full_share, batch_size,
         )  # fmt: skip
 
     def make_dataset(self, cohort: Cohort, training: bool) -> SynthesisPatches:

@@ -149,7 +149,7 @@ def _make(folder: Path, name: str, job: Job) -> None:
         images = write_images(folder, name, cohort, drawn, kept)
         write_origins(folder, name, cohort, subject, images, _origins(law, kept, said))
         realism = describe(
-            drawn.scene.image, kept.image, kept.lesion, drawn.scene.region, drawn.scene.tissue,
+            drawn.scene.image, kept.image, kept.lesion, drawn.scene.region, kept.tissue,
             judge.names, drawn.ring,
         )  # fmt: skip
         realism |= {"mask_share": float("nan") if kept.trimmed is None else kept.trimmed.share}

@@ -110,18 +110,52 @@ def contrast_against(image: Tensor, lesion: Tensor, ring: Tensor) -> Tensor:
     return mean(lesion) - mean(ring)
 
 
-def lesion_contrast(fake: Tensor, real: Tensor, lesion: Tensor, ring: Tensor) -> Tensor:
-    """Difference of fake and true contrast, averaged over patches with a lesion and a ring.
+def lesion_contrast(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
+    """Difference of fake and true contrast, tissue by tissue, averaged over lesions.
+
+    Each tissue counts by its share of the lesion: a lesion too bright in cortex and too dark in
+    white matter has the right contrast as a whole.
 
     Args:
         fake: Shape (batch, contrast, x, y, z).
         real: Same shape.
         lesion: In {0, 1}, shape (batch, 1, x, y, z).
-        ring: Cortex and white matter of the region around the lesion, same shape.
+        rings: For each tissue its voxels in the region, same shape.
     """
-    difference = contrast_against(fake, lesion, ring) - contrast_against(real, lesion, ring)
-    usable = ((lesion.sum((1, 2, 3, 4)) > 0) & (ring.sum((1, 2, 3, 4)) > 0)).float()
-    return (difference.abs().mean(1) * usable).sum() / usable.sum().clamp_min(1)
+    total = fake.new_zeros(len(fake))
+    for ring in rings:
+        inside, around = lesion * ring, (1 - lesion) * ring
+        difference = contrast_against(fake, inside, around) - contrast_against(real, inside, around)
+        total = total + difference.abs().mean(1) * _share(inside, lesion)
+    return _over_lesions(total, lesion)
+
+
+def lesion_spread(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
+    """Difference of fake and true standard deviation in the lesion, tissue by tissue.
+
+    L1 alone draws what lesions have in common: too even. Arguments as in `lesion_contrast`.
+    """
+    total = fake.new_zeros(len(fake))
+    for ring in rings:
+        inside = lesion * ring
+        difference = _spread(fake, inside) - _spread(real, inside)
+        total = total + difference.abs().mean(1) * _share(inside, lesion)
+    return _over_lesions(total, lesion)
+
+
+def _spread(image: Tensor, mask: Tensor) -> Tensor:
+    size = mask.sum((2, 3, 4)).clamp_min(1)
+    mean = ((image * mask).sum((2, 3, 4)) / size)[:, :, None, None, None]
+    return (((image - mean).square() * mask).sum((2, 3, 4)) / size + 1e-6).sqrt()
+
+
+def _share(part: Tensor, whole: Tensor) -> Tensor:
+    return part.sum((1, 2, 3, 4)) / whole.sum((1, 2, 3, 4)).clamp_min(1)
+
+
+def _over_lesions(values: Tensor, lesion: Tensor) -> Tensor:
+    present = (lesion.sum((1, 2, 3, 4)) > 0).float()
+    return (values * present).sum() / present.sum().clamp_min(1)
 
 
 def region_same(
@@ -206,8 +240,7 @@ def reconstruction(
             the loss outside is 0.
     """
     region, lesion = labels[:, REGION : REGION + 1], labels[:, LESION : LESION + 1]
-    tissue = labels[:, [Tissue.CORTEX, Tissue.WHITE_MATTER]].sum(1, keepdim=True)
-    ring = region * (1 - lesion) * tissue
+    rings = [region * labels[:, t : t + 1] for t in (Tissue.CORTEX, Tissue.WHITE_MATTER)]
     outside = smooth.new_zeros(())
     if surroundings:
         outside = outside_l1(smooth, target, region, near_region(labels, reach_vox))
@@ -216,5 +249,6 @@ def reconstruction(
         "outside": outside,
         # The lesion is a small part of its region: on its own, or its grain is left to chance.
         "texture": texture(fake, target, region) + texture(fake, target, lesion),
-        "contrast": lesion_contrast(smooth, target, lesion, ring),
+        "contrast": lesion_contrast(smooth, target, lesion, rings),
+        "spread": lesion_spread(fake, target, lesion, rings),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,15 +22,19 @@ from fcdsynth.synthesis.conditions import (
     tissue_averages,
 )
 from fcdsynth.synthesis.encoders import PooledEncoder
+from fcdsynth.synthesis.grain import grain_of, smoothed
 from fcdsynth.synthesis.pyramid import halve
 from fcdsynth.synthesis.spade import Embedding, Scale, SpadeBlock, pointwise
 
-_LEAST_GRAIN = 1e-3
+_MOMENT_GAIN = 10.0  # moments of a lesion are of the order of a tenth
+_FIRST_GRAIN = 0.05  # of a style that was never trained
 _EMPTY = -1.0
+_LESION_TISSUES = (Tissue.CORTEX, Tissue.WHITE_MATTER)
 # The style's guess of a tissue's mean counts as much as this many surviving voxels.
 _GUESS_VOX = 4.0
 # Means span about 0.6; a code's other numbers start with a spread of that order.
 _MEAN_GAIN = 2.0
+_UNIT = math.log(math.e - 1)  # softplus of it is 1
 
 
 class Generator(nn.Module):
@@ -38,10 +43,10 @@ class Generator(nn.Module):
     The decoder starts at the coarsest of ``len(channels)`` scales and does upsample, then block,
     so that its last block modulates at full resolution: every voxel's label counts. The
     condition is averaged, not sampled, down to the coarser scales. The lesion style code acts
-    inside the lesion alone. The output is a correction of the painted tissue means, and an
-    amplitude of filtered noise: a network that only corrects draws the mean of all images that
-    fit, which is smoother than any of them (Karras et al. 2019, CVPR, add noise for the same
-    reason).
+    inside the lesion alone. The output is a correction of the painted tissue means, and a
+    factor for noise as strong and as smooth as that of the surroundings: a network that only
+    corrects draws the mean of all images that fit, which is smoother than any of them (Karras et
+    al. 2019, CVPR, add noise for the same reason).
 
     Nothing farther than ``reach_vox`` from the region counts, and the scales share their middle
     with the crop: around one region a crop of any size that holds its surroundings gives the same
@@ -87,8 +92,11 @@ class Generator(nn.Module):
         encoder = channels[:0:-1] or channels
         averages = TISSUES * (contrasts + 1)
         self.context_encoder = PooledEncoder(TISSUES + contrasts, encoder, averages, style)
-        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, 2 * contrasts, 2 * lesion_style)
+        moments = 2 * (1 + len(_LESION_TISSUES)) * contrasts
+        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, moments, 2 * lesion_style)
         self.guess = nn.Linear(style, (TISSUES - 1) * contrasts)
+        self.grain = nn.Linear(style, contrasts)
+        nn.init.constant_(self.grain.bias, math.log(math.expm1(_FIRST_GRAIN)))
         self.start = Embedding(condition, style, lesion_style, channels[0])
         widths = (channels[0], *channels)
         self.blocks = nn.ModuleList(
@@ -214,12 +222,12 @@ class Generator(nn.Module):
         whole, _ = tissue_averages(image, labels, 1 - lesion)
         painted = paint(labels, torch.where(counts > 0, means, whole))
         contrast = (image - painted) * lesion
-        size = lesion.sum((2, 3, 4)).clamp_min(1)
-        mean = contrast.sum((2, 3, 4)) / size
-        spread = (contrast - mean[:, :, None, None, None]).square() * lesion
-        moments = torch.cat([mean, (spread.sum((2, 3, 4)) / size + 1e-6).sqrt()], 1)
+        moments = [*_moments(contrast, lesion)]
+        for tissue in _LESION_TISSUES:
+            moments += _moments(contrast, lesion * labels[:, tissue : tissue + 1])
         shown = torch.cat([contrast, labels[:, [LESION, SOFT]]], 1)
-        code_mean, log_variance = self.lesion_encoder(shown, lesion, moments).chunk(2, 1)
+        numbers = _MOMENT_GAIN * torch.cat(moments, 1)
+        code_mean, log_variance = self.lesion_encoder(shown, lesion, numbers).chunk(2, 1)
         return code_mean, log_variance.clamp(-10, 5)
 
     def _scales(self, condition: Tensor, lesion: Tensor, near: Tensor) -> list[Scale]:
@@ -273,5 +281,19 @@ class Generator(nn.Module):
         smooth = torch.atanh(painted.clamp(-0.99, 0.99)) + correction
         if noise is None:
             return torch.tanh(smooth), torch.tanh(smooth)
-        grain = _LEAST_GRAIN + F.softplus(amplitude - 4)
-        return torch.tanh(smooth), torch.tanh(smooth + grain * self.noise_filter(noise))
+        guess = F.softplus(self.grain(style_code).float())
+        sd, taps = grain_of(guess, context, labels, surviving(labels, near))
+        # Before the hyperbolic tangent, whose slope is that of the painted value.
+        grain = F.softplus(amplitude + _UNIT) * sd[:, :, None, None, None]
+        grain = grain / (1 - painted.detach().clamp(-0.9, 0.9).square())
+        return torch.tanh(smooth), torch.tanh(
+            smooth + grain * self.noise_filter(smoothed(noise, taps))
+        )
+
+
+def _moments(contrast: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation under a mask, each (batch, contrast); 0 where it is empty."""
+    size = mask.sum((2, 3, 4)).clamp_min(1)
+    mean = (contrast * mask).sum((2, 3, 4)) / size
+    spread = (contrast - mean[:, :, None, None, None]).square() * mask
+    return mean, (spread.sum((2, 3, 4)) / size + 1e-6).sqrt()

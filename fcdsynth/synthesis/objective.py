@@ -87,7 +87,7 @@ def draw(
     noise = generator.draw_noise(len(target), target.shape[2:], source).to(target)
     smooth, fake = generator(context, labels, code * present[:, None], noise, style_code=style)
     smooth, fake = smooth.float(), fake.float()
-    whole = joined(fake, target, labels[:, REGION : REGION + 1], feather_vox)
+    whole = joined(fake, target, labels, feather_vox)
     return Drawing(target, labels, context, present, mean, log_variance, noise, smooth, fake,
                    whole, style)  # fmt: skip
 

@@ -13,7 +13,7 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.synthesis.augment import Bend, bent, draw_bend, draw_light, relit
+from fcdsynth.synthesis.augment import Bend, bent, draw_bend, draw_light, relit, strengthened
 from fcdsynth.synthesis.crops import Corner, around, cut
 from fcdsynth.synthesis.heads import Head, Heads, contrasts_of
 from fcdsynth.synthesis.healthy import draw_turn, laid
@@ -37,6 +37,7 @@ class PatchSettings:
         flip: Whether to mirror half of the training crops left to right.
         light: Largest logarithm of gamma and of the bias field; 0 changes nothing.
         bend_vox: Largest displacement of a training crop's voxels; 0 moves nothing.
+        lesion_gain: Largest logarithm of the factor on a lesion's contrasts; 0 changes nothing.
         keep: Subjects held in memory.
         full_share: Share of the training steps in which whole brains are drawn.
         draws: Patches of one training step, over all processes.
@@ -49,6 +50,7 @@ class PatchSettings:
     flip: bool
     light: float
     bend_vox: float
+    lesion_gain: float
     keep: int
     full_share: float
     draws: int
@@ -206,6 +208,11 @@ class SynthesisPatches(Dataset[Patch]):
             lesion, soft = np.zeros_like(shape), np.zeros(shape.shape, np.float32)
         region = near(shape, s.margin_mm, spacing)
         patch = _bent(_cut(head, corner, lesion, soft, region), bend)
+        if lesional and not still and s.lesion_gain > 0:
+            gains = np.exp(rng.uniform(-s.lesion_gain, s.lesion_gain, len(patch["target"])))
+            patch["target"] = strengthened(
+                patch["target"], patch["tissue"], patch["lesion"] > 0, patch["region"] > 0, gains
+            )
         if not still and s.light > 0:
             light = draw_light(rng, len(patch["target"]), s.light)
             patch["target"] = relit(patch["target"], light)

@@ -17,7 +17,7 @@ from fcdsynth.synthesis.conditions import (
     to_network,
     to_prepared,
 )
-from fcdsynth.synthesis.crops import Corner, cut, paste
+from fcdsynth.synthesis.crops import Corner, cut
 from fcdsynth.synthesis.networks import Generator
 
 LEAST_INTENSITY = 0.01  # prepared intensity inside the brain never falls below this
@@ -52,6 +52,8 @@ class RedrawSpec:
         corner: First voxel of the crop.
         size: Sizes of the crop.
         feather_vox: Layers over which the region passes into its surroundings; 0 in full mode.
+        excess_mm: How much thicker than around it the lesion's cortex is made; None leaves the
+            host's labels.
         whole: In full mode, what else there is to know.
     """
 
@@ -63,6 +65,7 @@ class RedrawSpec:
     corner: Corner
     size: Corner
     feather_vox: int
+    excess_mm: float | None = None
     whole: WholeSpec | None = None
 
 
@@ -128,45 +131,15 @@ def draw(
     device = next(generator.parameters()).device
     share = float(lesional)
     target = to_network(given(scene.image, np.float32))
-    inside = given(scene.region, np.float32)
     labels = label_channels(
         given(scene.tissue, np.int64), given(scene.lesion, np.float32) * share,
-        given(scene.soft, np.float32) * share, inside,
+        given(scene.soft, np.float32) * share, given(scene.region, np.float32),
     )  # fmt: skip
     source = torch.Generator().manual_seed(spec.noise_seed)
     noise = generator.draw_noise(1, spec.size, source).to(device)
     code = torch.tensor(spec.code, dtype=torch.float32, device=device)[None] * share
     _, fake = generator(blanked(target, labels), labels, code, noise)
-    whole = to_prepared(joined(fake, target, inside[:, None], spec.feather_vox))
+    whole = to_prepared(joined(fake, target, labels, spec.feather_vox))
     made = whole[0].clamp(LEAST_INTENSITY, 1).cpu().numpy()
     keep = ~scene.region | (scene.tissue == Tissue.BACKGROUND)
     return np.where(keep, scene.image, made).astype(np.float32)
-
-
-def redraw(
-    generator: Generator,
-    image: NDArray[np.float32],
-    tissue: NDArray[Any],
-    lesion: NDArray[Any],
-    soft: NDArray[np.float32],
-    region: NDArray[np.bool_],
-    spec: RedrawSpec,
-) -> NDArray[np.float32]:
-    """Redraw a region of whole volumes, as `draw` does in its crop.
-
-    Args:
-        generator: In evaluation mode.
-        image: Prepared intensities, shape (contrast, x, y, z).
-        tissue: Labels, shape (x, y, z).
-        lesion: Mask, empty for a control, same shape.
-        soft: Soft lesion map in [0, 1], same shape.
-        region: Voxels to redraw, inside the brain, same shape.
-        spec: The random part.
-
-    Returns:
-        New prepared intensities, shape (contrast, x, y, z).
-    """
-    scene = Scene.cut(image, tissue, lesion, soft, region, spec.corner, spec.size)
-    made = image.copy()
-    paste(made, draw(generator, scene, spec), spec.corner)
-    return made

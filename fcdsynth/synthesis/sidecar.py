@@ -16,6 +16,7 @@ ENDS: Mapping[str, str] = {
     "t1w": "desc-synthetic_T1w",
     "flair": "desc-synthetic_FLAIR",
     "region": "desc-redrawn_mask",
+    "tissue": "desc-thickened_dseg",
     "lesion": "label-lesion_mask",
     "soft": "label-lesion_probseg",
     "track": "label-track_mask",
@@ -29,6 +30,7 @@ _WHAT: Mapping[str, str] = {
     "t1w": "T1w intensities, robustly scaled to [0, 1]; {} by a generator",
     "flair": "FLAIR intensities, robustly scaled to [0, 1]; {} by a generator",
     "region": "voxels that were redrawn",
+    "tissue": "tissue labels that the images were drawn from, cortex thickened in the lesion",
     "lesion": "lesion mask, cut down to the voxels that the lesion label changed",
     "soft": "soft lesion map",
     "track": "part of the lesion that runs to a ventricle",
@@ -97,7 +99,8 @@ def write_sidecars(
         if key in _IMAGES:
             records[ENDS[key]] |= {"SkullStripped": True, "Parents": people, **made_by}
         else:
-            records[ENDS[key]] |= {"Type": "ROI" if key == "region" else "Lesion"}
+            kind = "ROI" if key == "region" else "Lesion"
+            records[ENDS[key]] |= {"Manual": False} if key == "tissue" else {"Type": kind}
     for end, record in records.items():
         path = folder / "anat" / f"{name}_{end}.json"
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

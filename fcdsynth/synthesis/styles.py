@@ -18,6 +18,7 @@ from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_co
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
 from fcdsynth.synthesis.scans import Scan, code_of, law_of
+from fcdsynth.synthesis.thickness import excess_mm
 
 FILE = "styles.json"
 # Places measured in every training subject; with 20 subjects, 80 healthy contrasts.
@@ -34,12 +35,15 @@ class LesionStyle:
         sd: Standard deviation of the code.
         contrasts: Lesion minus ring in the real image, one number per channel in prepared
             units; NaN where it could not be measured.
+        excess_mm: How much thicker cortex is in it than around it; NaN where it could not be
+            measured.
     """
 
     subject: str
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     contrasts: Contrasts
+    excess_mm: float
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw a code like this lesion's."""
@@ -89,7 +93,8 @@ class Styles:
                 tuple(record["spacing_mm"]),
                 record["flair"],
                 tuple(LesionStyle(r["subject"], tuple(r["mean"]), tuple(r["sd"]),
-                                  _numbers(r["contrasts"])) for r in record["lesions"]),
+                                  _numbers(r["contrasts"]), *_numbers([r["excess_mm"]]))
+                      for r in record["lesions"]),
                 tuple(_numbers(r) for r in record["healthy"]),
                 tuple(Scan(r["subject"], r["site"], tuple(r["code"])) for r in record["scans"]),
             )  # fmt: skip
@@ -108,6 +113,7 @@ class Styles:
         record["healthy"] = [_plain(values) for values in self.healthy]
         for row, lesion in zip(record["lesions"], self.lesions, strict=True):
             row["contrasts"] = _plain(lesion.contrasts)
+            row["excess_mm"] = _plain((lesion.excess_mm,))[0]
         (folder / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -140,8 +146,10 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
         mean, log_variance = generator.encode_lesion(image, blanked(image, labels), labels)
         codes = [mean[0], (0.5 * log_variance[0]).exp()]
         mean_list, sd_list = (tuple(round(float(x), 6) for x in code) for code in codes)
-        shown = lesion_contrasts(patches.head(subject), data.margin_mm)
-        lesions.append(LesionStyle(subject.id, mean_list, sd_list, shown))
+        head = patches.head(subject)
+        shown = lesion_contrasts(head, data.margin_mm)
+        thicker = excess_mm(head.tissue, head.lesion, head.spacing_mm)
+        lesions.append(LesionStyle(subject.id, mean_list, sd_list, shown, thicker))
     healthy: list[Contrasts] = []
     scans = []
     for subject in sorted(patches.subjects, key=lambda s: s.id):

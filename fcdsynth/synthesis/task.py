@@ -50,10 +50,9 @@ from fcdsynth.training.task import Task
 class SynthesisTask(Task):
     """Redraw blanked regions of T1w and FLAIR, lesional and healthy, and whole brains.
 
-    Both optimisers are stepped by hand. The discriminators rest until ``adversarial_from``, then
-    their weight in the generator's loss rises to ``adversarial`` over ``adversarial_ramp`` steps:
-    a discriminator that starts against an untrained generator only adds noise. The moving
-    average of the generator is what `synthesize` uses.
+    Both optimisers are stepped by hand. The discriminators rest until ``adversarial_from``, and
+    their weight in the generator's loss rises: against an untrained generator they only add
+    noise. The moving average of the generator is what `synthesize` uses.
 
     Args:
         channels: Channels of the decoder from the coarsest scale to the full resolution.
@@ -69,6 +68,7 @@ class SynthesisTask(Task):
         outside: Weight of L1 around the region, as far as the generator looks.
         texture: Weight of the roughness difference.
         contrast: Weight of the lesion contrast difference.
+        spread: Weight of the lesion's difference of standard deviations.
         kl: Weight of the lesion style's KL divergence once it has risen.
         kl_ramp: Steps over which it rises, so that the code is used before it costs anything.
         region: Weight of the region loss, drawing with and without the lesion label.
@@ -113,7 +113,8 @@ class SynthesisTask(Task):
         outside: float = 2.0,
         texture: float = 10.0,
         contrast: float = 10.0,
-        kl: float = 0.01,
+        spread: float = 5.0,
+        kl: float = 0.001,
         kl_ramp: int = 1000,
         region: float = 2.0,
         region_margin: float = 0.02,

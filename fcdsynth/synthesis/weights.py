@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONSTANT = ("inside", "outside", "texture", "contrast", "perceptual")
+_CONSTANT = ("inside", "outside", "texture", "contrast", "spread", "perceptual")
 
 
 def adversarial_weight(settings: Any, step: int) -> float:

@@ -9,12 +9,14 @@ import torch
 from monai.inferers import SlidingWindowInferer
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from fcdsynth.synthesis.conditions import (
     LABELS,
     LESION,
     REGION,
     SOFT,
+    TISSUES,
     blanked,
     label_channels,
     to_network,
@@ -28,7 +30,7 @@ _OVERLAP = 0.5
 
 @torch.inference_mode()
 def draw_whole(
-    generator: Generator, scene: Scene, spec: RedrawSpec, whole: WholeSpec
+    generator: Generator, scene: Scene, host: Scene, spec: RedrawSpec, whole: WholeSpec
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Draw every brain voxel of a scene, with its lesion and without.
 
@@ -38,6 +40,7 @@ def draw_whole(
     Args:
         generator: In evaluation mode.
         scene: The crop that ``spec`` names; its region is its brain.
+        host: The same with the host's own labels, for the drawing without a lesion.
         spec: The random part.
         whole: The same of full mode.
 
@@ -55,6 +58,7 @@ def draw_whole(
         given(scene.tissue, np.int64), given(scene.lesion, np.float32),
         given(scene.soft, np.float32), given(scene.region, np.float32),
     )  # fmt: skip
+    own = F.one_hot(given(host.tissue, np.int64), TISSUES).movedim(-1, 1).float()
     source = torch.Generator().manual_seed(spec.noise_seed)
     noise = generator.draw_noise(1, spec.size, source)
     lesion_code, style = (
@@ -68,14 +72,15 @@ def draw_whole(
         return torch.as_tensor(made)
 
     def window(told: Tensor) -> tuple[Tensor, Tensor]:
-        shown, grain = told[:, :LABELS], told[:, LABELS:]
+        shown, bare_tissue = told[:, :LABELS], told[:, LABELS : LABELS + TISSUES]
+        grain = told[:, LABELS + TISSUES :]
         if not bool(shown[:, REGION].any()):
             nothing = torch.zeros_like(grain)
             return nothing, nothing.clone()
         image = drawn(shown, lesion_code, grain)
         if not bool(shown[:, LESION].any()):
             return image, image.clone()
-        bare = shown.clone()
+        bare = torch.cat([bare_tissue, shown[:, TISSUES:]], 1)
         bare[:, [LESION, SOFT]] = 0
         return image, drawn(bare, torch.zeros_like(lesion_code), grain)
 
@@ -85,7 +90,7 @@ def draw_whole(
         whole.window, sw_batch_size=1, overlap=_OVERLAP, mode="gaussian", sw_device=device,
         device=torch.device("cpu"),
     )  # fmt: skip
-    pair = inferer(torch.cat([labels, noise], 1), window)
+    pair = inferer(torch.cat([labels, own, noise], 1), window)
     lesional, bare = (_finished(image, scene.region) for image in pair)
     return lesional, bare if scene.lesion.any() else lesional
 

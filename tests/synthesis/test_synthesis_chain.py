@@ -19,7 +19,8 @@ from fcdsynth.cli import main
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.provenance import hash_path
 from fcdsynth.core.subject import Origin, Role, Split
-from fcdsynth.core.volume import Volume, read_mask, read_volume, write_volume
+from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.volume import Volume, read_labels, read_mask, read_volume, write_volume
 from fcdsynth.synthesis import attempt as attempt_module
 from fcdsynth.synthesis.conditions import LESION
 from fcdsynth.synthesis.honesty import Checks, Fault, Judge
@@ -104,6 +105,41 @@ def test_the_region_is_the_drawn_shape_and_a_rim(world):
             reach |= np.roll(shape, step, axis)
     brain = read_mask(made.path(made["drawn-control"], "brain")).array
     assert np.array_equal(region, reach & brain)
+
+
+def test_a_lesion_gets_cortex_as_thick_as_its_style_givers(world, monkeypatch):
+    folder, _, drawn, _ = world
+    wanted = []
+
+    def thicker(tissue, lesion, excess_mm, spacing_mm):
+        wanted.append(excess_mm)
+        made = tissue.copy()
+        made[lesion & (tissue == Tissue.WHITE_MATTER)] = Tissue.CORTEX
+        return made
+
+    monkeypatch.setattr(attempt_module, "thickened", thicker)
+    shutil.copytree(folder / "run", folder / "thick-run")
+    styles = folder / "thick-run" / "styles.json"
+    record = json.loads(styles.read_text())
+    for row in record["lesions"]:
+        row["excess_mm"] = 1.25
+    styles.write_text(json.dumps(record))
+    assert synthesize(folder, "thick", *TAKE_ALL, run="thick-run") == 0
+    made = Cohort.read(folder / "thick")
+    patient, control = made["drawn-patient"], made["drawn-control"]
+    assert wanted == [1.25]
+    labels = read_labels(made.path(patient, "tissue")).array
+    host = read_labels(drawn.path(drawn["drawn-patient"], "tissue")).array
+    lesion = read_mask(made.path(patient, "drawn")).array
+    white = lesion & (host == Tissue.WHITE_MATTER)
+    assert white.any()
+    assert np.array_equal(labels != host, white)
+    assert (labels[white] == Tissue.CORTEX).all()
+    spec = json.loads(made.path(patient, "spec").read_text())
+    assert spec["synthesis"]["excess_mm"] == 1.25
+    assert json.loads(made.path(control, "spec").read_text())["synthesis"]["excess_mm"] is None
+    # A control keeps the host's labels.
+    assert made.path(control, "tissue").samefile(drawn.path(drawn["drawn-control"], "tissue"))
 
 
 def test_realism_numbers_are_those_of_the_files(world):

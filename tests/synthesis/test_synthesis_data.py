@@ -10,7 +10,7 @@ from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.subject import Split
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.core.volume import Volume, read_labels, read_mask, write_volume
-from fcdsynth.synthesis.augment import Bend, Light, bent, draw_bend, draw_light, relit
+from fcdsynth.synthesis.augment import Bend, Light, bent, draw_bend, draw_light, relit, strengthened
 from fcdsynth.synthesis.crops import cut, paste
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.healthy import Donor, Turn, draw_turn, laid
@@ -163,6 +163,25 @@ def test_light_changes_the_brain_smoothly_and_leaves_the_outside():
     np.testing.assert_allclose(
         relit(one, light)[0, :, 0, 0], 0.5 * np.exp([-0.1, -0.05, 0, 0.05, 0.1]), rtol=1e-6
     )
+
+
+def test_a_lesion_is_strengthened_tissue_by_tissue_and_contrast_by_contrast():
+    tissue = np.full((30, 30, 30), int(Tissue.WHITE_MATTER))
+    tissue[:, :, :15] = Tissue.CORTEX
+    lesion = np.zeros(tissue.shape, dtype=bool)
+    lesion[9:21, 9:21, 9:21] = True
+    ring = np.ones_like(lesion)
+    ring[:2] = False
+    image = np.where(tissue == Tissue.CORTEX, 0.3, 0.6)[None].repeat(2, 0)
+    image[:, lesion & (tissue == Tissue.CORTEX)] += 0.1  # white matter does not stand out
+    image[:, :2] = 0
+    made = strengthened(image.astype(np.float32), tissue, lesion, ring, np.array([2.0, 0.5]))
+    assert made[:, 15, 15, 10] == pytest.approx([0.5, 0.35], abs=0.01)
+    assert made[:, 15, 15, 19] == pytest.approx([0.6, 0.6])
+    assert not made[:, :2].any()
+    assert made[:, 3, 3, 3] == pytest.approx([0.3, 0.3])
+    same = strengthened(image.astype(np.float32), tissue, lesion, ring, np.ones(2))
+    np.testing.assert_allclose(same, image, atol=1e-6)
 
 
 def test_bending_moves_whole_voxels_of_image_and_labels_alike():

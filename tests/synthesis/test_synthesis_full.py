@@ -122,7 +122,7 @@ def test_windows_share_one_noise_and_one_style_and_leave_no_seam():
     images = []
     for window in (8, 12, 24):
         network = Plain()
-        image, empty = draw_whole(network, one, *spec_of(window))
+        image, empty = draw_whole(network, one, one, *spec_of(window))
         images.append(image)
         assert (image[:, ~one.region] == 0).all()
         assert (empty[:, ~one.region] == 0).all()
@@ -147,7 +147,7 @@ def test_only_windows_with_brain_are_drawn_and_only_those_with_lesion_twice():
     calls = []
     for half in (healthy, one):
         network = Plain()
-        image, empty = draw_whole(network, half, *spec_of(8))
+        image, empty = draw_whole(network, half, half, *spec_of(8))
         assert (image is empty) == (half is healthy)
         calls.append(network.calls)
     assert len(calls[0]) == 4 * 5 * 5
@@ -166,10 +166,10 @@ def test_nothing_of_the_hosts_images_enters():
     torch.manual_seed(0)
     network = Generator(2, (6, 4), hidden=4, style=2, lesion_style=2).eval()
     one = scene()
-    first = draw_whole(network, one, *spec_of(16))[0]
+    first = draw_whole(network, one, one, *spec_of(16))[0]
     other = replace(one, image=1 - one.image)
-    assert np.array_equal(first, draw_whole(network, other, *spec_of(16))[0])
-    assert not np.array_equal(first, draw_whole(network, one, *spec_of(16, noise_seed=6))[0])
+    assert np.array_equal(first, draw_whole(network, other, other, *spec_of(16))[0])
+    assert not np.array_equal(first, draw_whole(network, one, one, *spec_of(16, noise_seed=6))[0])
 
 
 def test_what_is_written(world):
@@ -292,11 +292,11 @@ def test_a_stopped_run_goes_on(world, monkeypatch):
     folder, _, _, _ = world
     calls = []
 
-    def stop_at_second(generator, scene, spec, whole):
+    def stop_at_second(generator, scene, host, spec, whole):
         calls.append(spec.subject)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return draw_whole(generator, scene, spec, whole)
+        return draw_whole(generator, scene, host, spec, whole)
 
     monkeypatch.setattr(attempt_module, "draw_whole", stop_at_second)
     words = [str(folder / name) for name in ("run", "drawn", "stopped")]

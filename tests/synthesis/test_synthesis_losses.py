@@ -70,13 +70,38 @@ def test_kl_is_zero_at_the_prior_and_counts_lesions_only():
 def test_lesion_contrast_does_not_mind_a_shift_of_the_whole_image():
     lesion = torch.zeros(1, 1, 4, 4, 4)
     lesion[..., :2, :, :] = 1
-    ring = 1 - lesion
+    region = [torch.ones_like(lesion)]
     real = 0.5 * lesion.repeat(1, 2, 1, 1, 1)
-    assert losses.lesion_contrast(real + 0.3, real, lesion, ring).item() == pytest.approx(
-        0, abs=1e-6
-    )
-    assert losses.lesion_contrast(0 * real, real, lesion, ring).item() == pytest.approx(0.5)
-    assert losses.lesion_contrast(0 * real, real, 0 * lesion, ring).item() == 0
+    shifted = losses.lesion_contrast(real + 0.3, real, lesion, region)
+    assert shifted.item() == pytest.approx(0, abs=1e-6)
+    assert losses.lesion_contrast(0 * real, real, lesion, region).item() == pytest.approx(0.5)
+    assert losses.lesion_contrast(0 * real, real, 0 * lesion, region).item() == 0
+
+
+def test_lesion_contrast_is_that_of_each_tissue_by_its_share():
+    lesion, cortex = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)
+    lesion[..., :2, :, :] = 1
+    cortex[..., :1] = 1  # a quarter of lesion and ring
+    real = torch.zeros(1, 1, 4, 4, 4)
+    fake = lesion * (0.9 * cortex - 0.3 * (1 - cortex))  # zero on the whole
+    rings = [cortex, 1 - cortex]
+    found = losses.lesion_contrast(fake, real, lesion, rings).item()
+    assert found == pytest.approx(0.25 * 0.9 + 0.75 * 0.3)
+    assert losses.lesion_contrast(fake, real, lesion, [rings[0] + rings[1]]).item() < 1e-6
+
+
+def test_lesion_spread_is_the_difference_of_standard_deviations():
+    lesion = torch.zeros(1, 1, 4, 4, 4)
+    lesion[..., :2, :, :] = 1
+    region = [torch.ones_like(lesion)]
+    real = torch.zeros(1, 2, 4, 4, 4)
+    real[..., ::2] = 0.6  # half 0 and half 0.6: SD 0.3
+    even = torch.full_like(real, 0.3)
+    assert losses.lesion_spread(even, real, lesion, region).item() == pytest.approx(0.3, abs=2e-3)
+    assert losses.lesion_spread(real + 0.2, real, lesion, region).item() == pytest.approx(0)
+    other = real.clone()
+    other[..., 2:, :, :] = 9.0  # outside the lesion
+    assert losses.lesion_spread(other, real, lesion, region).item() == pytest.approx(0)
 
 
 def test_texture_tells_grain_from_smooth():

@@ -8,8 +8,16 @@ from torch.utils.data import default_collate
 
 from fcdsynth.core.errors import RunError, SettingsError
 from fcdsynth.core.subject import Split
+from fcdsynth.core.tissue import Tissue
 from fcdsynth.synthesis import losses
-from fcdsynth.synthesis.conditions import LESION, REGION, conditions, joined
+from fcdsynth.synthesis.conditions import (
+    LESION,
+    REGION,
+    conditions,
+    joined,
+    label_channels,
+    seam_weight,
+)
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.objective import draw, region_terms
 from fcdsynth.synthesis.task import SynthesisTask
@@ -74,15 +82,24 @@ def test_the_lesion_label_decides_inside_and_nothing_outside_the_seam(batch):
     bare[:, LESION : LESION + 2] = 0
     code = torch.ones(2, 2)
     with torch.no_grad():
-        images = [
-            joined(task.generator(context, k, code)[0], target, region, 1) for k in (labels, bare)
-        ]
+        images = [joined(task.generator(context, k, code)[0], target, k, 1) for k in (labels, bare)]
     change = (images[0] - images[1]).abs()
     assert change[0][:, labels[0, LESION] > 0].mean() > 1e-3
     for image in images:
         outside = (region == 0).expand_as(image)
         assert torch.equal(image[outside], target[outside])
     assert torch.equal(images[0][1], images[1][1])  # the healthy patch has no lesion label
+
+
+def test_the_seam_lies_against_the_host_and_not_against_the_brains_border():
+    tissue = torch.full((1, 7, 7, 7), int(Tissue.CORTEX))
+    tissue[:, 5:] = Tissue.BACKGROUND
+    region = torch.zeros(1, 7, 7, 7)
+    region[:, 1:5] = 1
+    empty = torch.zeros_like(region)
+    weight = seam_weight(label_channels(tissue, empty, empty, region), 1)
+    # Host in layer 0, redrawn layers 1 to 4, background from 5 on.
+    assert weight[0, 0, :, 3, 3].tolist() == [0, 0.5, 1, 1, 1, 0, 0]
 
 
 def test_the_adversarial_weight_waits_and_rises():

@@ -121,13 +121,14 @@ def measure(job: Job) -> Measured:
         theirs, other = load_arrays(job.hosts, job.host, _keys(job.host, job.contrasts))
         grid.require_same(other, f"{job.subject.id} and its host {job.host.id}",
                           "Give the cohort that the synthetic one was drawn in.")  # fmt: skip
-        host_found = reclassified(theirs[job.contrasts[0]], tissue)
-        host_dice = agreement(host_found, tissue, brain)
+        # A lesion's labels may be thicker than the host's: each image by its own.
+        host_found = reclassified(theirs[job.contrasts[0]], theirs["tissue"])
+        host_dice = agreement(host_found, theirs["tissue"], brain)
         if not whole:
             # A lesion's rim is redrawn too; what is drawn there is anatomy.
             place = (arrays["region"] > 0) & ~lesion
             dice |= {f"{k}_place": v for k, v in agreement(found, tissue, place).items()}
-            theirs_place = agreement(host_found, tissue, place)
+            theirs_place = agreement(host_found, theirs["tissue"], place)
             host_dice |= {f"{k}_place": v for k, v in theirs_place.items()}
         beside = _beside(job, arrays, theirs, spacing, whole) | {"host_dice": host_dice}
     shown = _lesion(image, tissue, lesion, spacing, job) if lesion.any() else {
