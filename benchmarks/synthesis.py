@@ -6,6 +6,8 @@ these controls by the prior of these patients, and redrawn by ``fcdsynth synthes
 tests on. They are told from 60 patients that nothing has seen, both by the annotators' outlines
 (`synthesis_looks`). The cheap alternatives (`synthesis_baselines`) put a lesion in the same hosts
 and masks; MONAI's network (`synthesis_monai`) is trained in the same task for as many steps.
+``_same_masks``: the held-out lesions redrawn in place (`synthesis_same_masks`). ``_training``:
+the real training lesions, which is what a generator that copied them would show.
 ``--quick`` uses tiny heads and the smoke config, and holds no goals.
 
 With ``--work`` all fits, cohorts and drawings are kept, and a stopped run goes on.
@@ -34,6 +36,7 @@ from synthesis_controls import Detector, detector, measure_controls
 from synthesis_full import measure_full, parted
 from synthesis_looks import CONTRASTS, Shown, add_looks, host_of, shown, shown_in, synthetic
 from synthesis_monai import ShippedTask, drawn_by
+from synthesis_same_masks import redrawn_in_place
 from synthesis_speed import measure_insert
 
 from fcdsynth.cli import main as fcdsynth
@@ -232,6 +235,11 @@ def main() -> None:
         lesional = [r for r in rows if r.contrast]
         figures.add_share("patients_left_out", size.lesions - len(lesional), size.lesions)
         add_looks(figures, "", lesional, real, size.draws)
+        add_looks(figures, "same_masks", *redrawn_in_place(run, work / "cohort", 3), size.draws)
+        learnt = [s for s in table.of_split(Split.TRAIN).subjects if s.is_patient]
+        own = map_items(shown, [(table, s) for s in learnt], "reading training lesions",
+                        options.workers)  # fmt: skip
+        add_looks(figures, "training", own, real, size.draws)
         masks = Cohort.read(drawn)
         wanted = [s for s in masks.subjects if s.is_patient]
         known = Styles.read(run)

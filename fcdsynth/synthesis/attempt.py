@@ -89,17 +89,17 @@ def _spec(
     rng: np.random.Generator,
 ) -> RedrawSpec:
     style, code = "", np.zeros(task.hparams.lesion_style, dtype=np.float32)
-    excess: float | None = None
+    border: float | None = None
     if drawn.subject.is_patient and known.lesions:
         chosen = known.lesions[int(rng.integers(len(known.lesions)))]
-        excess = round(chosen.excess_mm, 6) if np.isfinite(chosen.excess_mm) else None
+        border = round(chosen.border, 6) if np.isfinite(chosen.border) else None
         style, code = chosen.subject, chosen.sample(rng)
     if drawn.subject.is_patient and styles == "normal":
         style, code = "", rng.standard_normal(len(code)).astype(np.float32)
     return RedrawSpec(
         drawn.subject.id, host_of(drawn.subject), style,
         tuple(round(float(x), 6) for x in code), int(rng.integers(2**31)),
-        drawn.corner, drawn.size, int(task.hparams.feather_vox), excess,
+        drawn.corner, drawn.size, int(task.hparams.feather_vox), border,
     )  # fmt: skip
 
 
@@ -125,8 +125,8 @@ def _whole(
 def _lesional(task: SynthesisTask, drawn: Drawn, judge: Judge, spec: RedrawSpec) -> Attempt:
     host, spacing = drawn.scene, drawn.grid.spacing_mm
     scene = host
-    if spec.excess_mm is not None:
-        scene = replace(host, tissue=thickened(host.tissue, host.lesion, spec.excess_mm, spacing))
+    if spec.border is not None:
+        scene = replace(host, tissue=thickened(host.tissue, host.lesion, spec.border, spacing))
     if spec.whole is None:
         image = draw(task.drawer, scene, spec)
         empty = draw(task.drawer, host, spec, lesional=False)

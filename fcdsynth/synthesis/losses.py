@@ -130,17 +130,33 @@ def lesion_contrast(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[
     return _over_lesions(total, lesion)
 
 
-def lesion_spread(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
+def lesion_spread(smooth: Tensor, fake: Tensor, real: Tensor, lesion: Tensor,
+                  rings: Sequence[Tensor]) -> Tensor:  # fmt: skip
     """Difference of fake and true standard deviation in the lesion, tissue by tissue.
 
-    L1 alone draws what lesions have in common: too even. Arguments as in `lesion_contrast`.
+    L1 alone draws what lesions have in common: too even. The noise counts as it is, and cannot
+    make up for the rest. The sum of the contrasts counts as a contrast: how they vary together.
+
+    Args:
+        smooth: The image without noise, shape (batch, contrast, x, y, z).
+        fake: The image with noise.
+        real: The true image.
+        lesion: See `lesion_contrast`.
+        rings: See `lesion_contrast`.
     """
+    fake, real = _with_sum(smooth + (fake - smooth).detach()), _with_sum(real)
     total = fake.new_zeros(len(fake))
     for ring in rings:
         inside = lesion * ring
         difference = _spread(fake, inside) - _spread(real, inside)
         total = total + difference.abs().mean(1) * _share(inside, lesion)
     return _over_lesions(total, lesion)
+
+
+def _with_sum(image: Tensor) -> Tensor:
+    if image.shape[1] == 1:
+        return image
+    return torch.cat([image, image.sum(1, keepdim=True) / image.shape[1] ** 0.5], 1)
 
 
 def _spread(image: Tensor, mask: Tensor) -> Tensor:
@@ -208,9 +224,10 @@ def texture(fake: Tensor, real: Tensor, region: Tensor) -> Tensor:
     """Difference of roughness in the region, at full and at half resolution.
 
     Roughness is the mean absolute difference of a voxel from its 3 x 3 x 3 neighbourhood. L1
-    alone draws the region too smooth, and two scales tell fine grain from coarse.
-    Shapes as in `inside_l1`.
+    alone draws the region too smooth, and two scales tell fine grain from coarse; the sum of the
+    contrasts counts as a contrast, for grain that they share. Shapes as in `inside_l1`.
     """
+    fake, real = _with_sum(fake), _with_sum(real)
     pooled = [F.avg_pool3d(volume, 2) for volume in (fake, real, region)]
     return torch.stack(
         [
@@ -250,5 +267,5 @@ def reconstruction(
         # The lesion is a small part of its region: on its own, or its grain is left to chance.
         "texture": texture(fake, target, region) + texture(fake, target, lesion),
         "contrast": lesion_contrast(smooth, target, lesion, rings),
-        "spread": lesion_spread(fake, target, lesion, rings),
+        "spread": lesion_spread(smooth, fake, target, lesion, rings),
     }

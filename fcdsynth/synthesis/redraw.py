@@ -52,8 +52,8 @@ class RedrawSpec:
         corner: First voxel of the crop.
         size: Sizes of the crop.
         feather_vox: Layers over which the region passes into its surroundings; 0 in full mode.
-        excess_mm: How much thicker than around it the lesion's cortex is made; None leaves the
-            host's labels.
+        border: How dense the grey-white border of the lesion may be, relative to its
+            surroundings (`thickness.border_ratio`); None leaves the host's labels.
         whole: In full mode, what else there is to know.
     """
 
@@ -65,7 +65,7 @@ class RedrawSpec:
     corner: Corner
     size: Corner
     feather_vox: int
-    excess_mm: float | None = None
+    border: float | None = None
     whole: WholeSpec | None = None
 
 

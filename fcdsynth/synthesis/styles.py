@@ -18,7 +18,7 @@ from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_co
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
 from fcdsynth.synthesis.scans import Scan, code_of, law_of
-from fcdsynth.synthesis.thickness import excess_mm
+from fcdsynth.synthesis.thickness import border_ratio
 
 FILE = "styles.json"
 # Places measured in every training subject; with 20 subjects, 80 healthy contrasts.
@@ -35,7 +35,7 @@ class LesionStyle:
         sd: Standard deviation of the code.
         contrasts: Lesion minus ring in the real image, one number per channel in prepared
             units; NaN where it could not be measured.
-        excess_mm: How much thicker cortex is in it than around it; NaN where it could not be
+        border: How dense its grey-white border is, see `border_ratio`; NaN where it could not be
             measured.
     """
 
@@ -43,7 +43,7 @@ class LesionStyle:
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     contrasts: Contrasts
-    excess_mm: float
+    border: float
 
     def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw a code like this lesion's."""
@@ -93,7 +93,7 @@ class Styles:
                 tuple(record["spacing_mm"]),
                 record["flair"],
                 tuple(LesionStyle(r["subject"], tuple(r["mean"]), tuple(r["sd"]),
-                                  _numbers(r["contrasts"]), *_numbers([r["excess_mm"]]))
+                                  _numbers(r["contrasts"]), *_numbers([r["border"]]))
                       for r in record["lesions"]),
                 tuple(_numbers(r) for r in record["healthy"]),
                 tuple(Scan(r["subject"], r["site"], tuple(r["code"])) for r in record["scans"]),
@@ -113,7 +113,7 @@ class Styles:
         record["healthy"] = [_plain(values) for values in self.healthy]
         for row, lesion in zip(record["lesions"], self.lesions, strict=True):
             row["contrasts"] = _plain(lesion.contrasts)
-            row["excess_mm"] = _plain((lesion.excess_mm,))[0]
+            row["border"] = _plain((lesion.border,))[0]
         (folder / FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -148,8 +148,8 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
         mean_list, sd_list = (tuple(round(float(x), 6) for x in code) for code in codes)
         head = patches.head(subject)
         shown = lesion_contrasts(head, data.margin_mm)
-        thicker = excess_mm(head.tissue, head.lesion, head.spacing_mm)
-        lesions.append(LesionStyle(subject.id, mean_list, sd_list, shown, thicker))
+        border = border_ratio(head.tissue, head.lesion, head.spacing_mm)
+        lesions.append(LesionStyle(subject.id, mean_list, sd_list, shown, border))
     healthy: list[Contrasts] = []
     scans = []
     for subject in sorted(patches.subjects, key=lambda s: s.id):

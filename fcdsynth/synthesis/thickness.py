@@ -1,8 +1,8 @@
 """Thicker cortex in a lesion: measured on real lesions, and given to the labels of a host.
 
 Dysplastic cortex is often thickened and its border to white matter blurred, and whoever segments
-a patient's scan calls more of it cortex. A generator learns lesions under such labels. Asked to
-draw one under the labels of a healthy host, it keeps a thin sharp cortex.
+a patient's scan finds more cortex and less of that border. A generator learns lesions under such
+labels. Asked to draw one under the labels of a healthy host, it keeps a thin sharp cortex.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from fcdsynth.core.tissue import Tissue
 from fcdsynth.synthesis.regions import Spacing, box_around, near
 
 _RING_MM = 12.0
-_LEAST_BORDER = 8  # voxels; a mean over fewer says nothing
+_LEAST_FACES = 20  # a share of fewer says nothing
 _STEPS = 24
-_FACES = ndimage.generate_binary_structure(3, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A mask in its surroundings, and the thickness of the cortex around it."""
+    """A mask in its surroundings, and how dense the border is around it."""
 
     box: tuple[slice, slice, slice]
     lesion: NDArray[np.bool_]
-    outer_mm: NDArray[np.float64]
-    around_mm: float
+    around: float
 
     @classmethod
     def of(
@@ -38,32 +36,39 @@ class _Place:
     ) -> _Place | None:
         if not lesion.any():
             return None
-        box = box_around(lesion, [int(3 * _RING_MM // mm) + 1 for mm in spacing_mm])
+        box = box_around(lesion, [int(_RING_MM // mm) + 2 for mm in spacing_mm])
         tissue, lesion = tissue[box], lesion[box]
-        # White matter that becomes cortex does not move the outer border.
-        mantle = np.isin(tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER))
-        outer = np.asarray(ndimage.distance_transform_edt(mantle, sampling=spacing_mm))
-        ring = near(lesion, _RING_MM, spacing_mm) & ~lesion & _border(tissue)
-        if ring.sum() < _LEAST_BORDER:
+        ring = near(lesion, _RING_MM, spacing_mm) & ~lesion
+        if min(_faces(tissue, mask) for mask in (ring, lesion)) < _LEAST_FACES:
             return None
-        return cls(box, lesion, outer, float(outer[ring].mean()))
+        return cls(box, lesion, _density(tissue, ring))
 
-    def excess_mm(self, tissue: NDArray[Any]) -> float:
-        border = _border(tissue) & self.lesion
-        if border.sum() < _LEAST_BORDER:
-            return float("nan")
-        return float(self.outer_mm[border].mean()) - self.around_mm
+    def border(self, tissue: NDArray[Any]) -> float:
+        return _density(tissue, self.lesion) / self.around
 
 
-def _border(tissue: NDArray[Any]) -> NDArray[np.bool_]:
-    white = ndimage.binary_dilation(tissue == Tissue.WHITE_MATTER, _FACES)
-    return np.asarray((tissue == Tissue.CORTEX) & white)
+def _faces(tissue: NDArray[Any], mask: NDArray[np.bool_]) -> int:
+    cortex, white = tissue == Tissue.CORTEX, tissue == Tissue.WHITE_MATTER
+    cortex, white = cortex & mask, white & mask
+    total = 0
+    for axis in range(3):
+        ahead, behind = (
+            tuple(part if a == axis else slice(None) for a in range(3))
+            for part in (slice(1, None), slice(None, -1))
+        )
+        total += int((cortex[ahead] & white[behind]).sum() + (white[ahead] & cortex[behind]).sum())
+    return total
 
 
-def excess_mm(tissue: NDArray[Any], lesion: NDArray[np.bool_], spacing_mm: Spacing) -> float:
-    """How much thicker cortex is in a mask than around it.
+def _density(tissue: NDArray[Any], mask: NDArray[np.bool_]) -> float:
+    mantle = np.isin(tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER)) & mask
+    return _faces(tissue, mask) / max(int(mantle.sum()), 1)
 
-    Thickness is the mean distance of cortex that borders on white matter from whatever is neither.
+
+def border_ratio(tissue: NDArray[Any], lesion: NDArray[np.bool_], spacing_mm: Spacing) -> float:
+    """How dense the grey-white border is in a mask, relative to the 12 mm around it.
+
+    Density is the number of voxel faces between cortex and white matter over that of their voxels.
 
     Args:
         tissue: Labels, shape (x, y, z).
@@ -71,24 +76,24 @@ def excess_mm(tissue: NDArray[Any], lesion: NDArray[np.bool_], spacing_mm: Spaci
         spacing_mm: Voxel sizes.
 
     Returns:
-        mm; NaN where mask or surroundings hold too little of that border.
+        1 where it is as dense; NaN where mask or surroundings hold too little of it.
     """
     place = _Place.of(tissue, lesion, spacing_mm)
-    return float("nan") if place is None else place.excess_mm(tissue[place.box])
+    return float("nan") if place is None else place.border(tissue[place.box])
 
 
 def thickened(
-    tissue: NDArray[Any], lesion: NDArray[np.bool_], wanted_mm: float, spacing_mm: Spacing
+    tissue: NDArray[Any], lesion: NDArray[np.bool_], wanted: float, spacing_mm: Spacing
 ) -> NDArray[Any]:
     """Labels with a lesion's cortex thick enough.
 
     White matter of the lesion becomes cortex, the voxels with most cortex around them first, until
-    `excess_mm` comes closest to what is wanted. Cortex that is as thick already stays as it is.
+    `border_ratio` is closest to what is wanted. A border as sparse stays as it is.
 
     Args:
         tissue: Labels, shape (x, y, z).
         lesion: Mask, same shape.
-        wanted_mm: Excess to reach.
+        wanted: Ratio to come down to.
         spacing_mm: Voxel sizes.
 
     Returns:
@@ -98,7 +103,7 @@ def thickened(
     if place is None:
         return tissue
     labels = tissue[place.box]
-    best, least = labels, wanted_mm - place.excess_mm(labels)
+    best, least = labels, place.border(labels) - wanted
     if not least > 0:
         return tissue
     share = ndimage.gaussian_filter((labels == Tissue.CORTEX).astype(np.float32), 1.0)
@@ -107,7 +112,7 @@ def thickened(
     for count in np.unique(np.linspace(0, len(order), _STEPS + 1).astype(int))[1:]:
         tried = labels.copy()
         tried.ravel()[order[:count]] = Tissue.CORTEX
-        missed = abs(place.excess_mm(tried) - wanted_mm)
+        missed = abs(place.border(tried) - wanted)
         if missed < least:
             best, least = tried, missed
     made = tissue.copy()

@@ -111,8 +111,8 @@ def test_a_lesion_gets_cortex_as_thick_as_its_style_givers(world, monkeypatch):
     folder, _, drawn, _ = world
     wanted = []
 
-    def thicker(tissue, lesion, excess_mm, spacing_mm):
-        wanted.append(excess_mm)
+    def thicker(tissue, lesion, border, spacing_mm):
+        wanted.append(border)
         made = tissue.copy()
         made[lesion & (tissue == Tissue.WHITE_MATTER)] = Tissue.CORTEX
         return made
@@ -122,7 +122,7 @@ def test_a_lesion_gets_cortex_as_thick_as_its_style_givers(world, monkeypatch):
     styles = folder / "thick-run" / "styles.json"
     record = json.loads(styles.read_text())
     for row in record["lesions"]:
-        row["excess_mm"] = 1.25
+        row["border"] = 1.25
     styles.write_text(json.dumps(record))
     assert synthesize(folder, "thick", *TAKE_ALL, run="thick-run") == 0
     made = Cohort.read(folder / "thick")
@@ -136,8 +136,8 @@ def test_a_lesion_gets_cortex_as_thick_as_its_style_givers(world, monkeypatch):
     assert np.array_equal(labels != host, white)
     assert (labels[white] == Tissue.CORTEX).all()
     spec = json.loads(made.path(patient, "spec").read_text())
-    assert spec["synthesis"]["excess_mm"] == 1.25
-    assert json.loads(made.path(control, "spec").read_text())["synthesis"]["excess_mm"] is None
+    assert spec["synthesis"]["border"] == 1.25
+    assert json.loads(made.path(control, "spec").read_text())["synthesis"]["border"] is None
     # A control keeps the host's labels.
     assert made.path(control, "tissue").samefile(drawn.path(drawn["drawn-control"], "tissue"))
 

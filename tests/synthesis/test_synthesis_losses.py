@@ -95,13 +95,32 @@ def test_lesion_spread_is_the_difference_of_standard_deviations():
     lesion[..., :2, :, :] = 1
     region = [torch.ones_like(lesion)]
     real = torch.zeros(1, 2, 4, 4, 4)
-    real[..., ::2] = 0.6  # half 0 and half 0.6: SD 0.3
+    real[..., ::2] = 0.6  # half 0 and half 0.6: SD 0.3; of the sum over root two, 0.3 root two
     even = torch.full_like(real, 0.3)
-    assert losses.lesion_spread(even, real, lesion, region).item() == pytest.approx(0.3, abs=2e-3)
-    assert losses.lesion_spread(real + 0.2, real, lesion, region).item() == pytest.approx(0)
+
+    def spread(made):
+        return losses.lesion_spread(made, made, real, lesion, region).item()
+
+    assert spread(even) == pytest.approx((2 + 2**0.5) * 0.3 / 3, abs=2e-3)
+    assert spread(real + 0.2) == pytest.approx(0, abs=1e-6)
     other = real.clone()
     other[..., 2:, :, :] = 9.0  # outside the lesion
-    assert losses.lesion_spread(other, real, lesion, region).item() == pytest.approx(0)
+    assert spread(other) == pytest.approx(0, abs=1e-6)
+    # Each contrast is right, but one is high where the other is low.
+    against = real.clone()
+    against[:, 1] = 0.6 - against[:, 1]
+    assert spread(against) == pytest.approx(2**0.5 * 0.3 / 3, abs=2e-3)
+
+
+def test_noise_counts_in_the_spread_and_learns_nothing_from_it():
+    lesion = torch.ones(1, 1, 6, 6, 6)
+    smooth = torch.zeros(1, 1, 6, 6, 6, requires_grad=True)
+    strength = torch.tensor(0.1, requires_grad=True)
+    noise = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(0))
+    real = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(1))
+    losses.lesion_spread(smooth, smooth + strength * noise, real, lesion, [lesion]).backward()
+    assert smooth.grad.abs().max() > 0
+    assert strength.grad is None or strength.grad == 0
 
 
 def test_texture_tells_grain_from_smooth():

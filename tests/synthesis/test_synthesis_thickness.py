@@ -2,63 +2,73 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fcdsynth.core.tissue import Tissue
-from fcdsynth.synthesis.thickness import excess_mm, thickened
+from fcdsynth.synthesis.thickness import border_ratio, thickened
 
 SPACING = (1.0, 1.0, 1.0)
 
 
-def flat(thick=3, extra=0):
-    """CSF, then cortex, then white matter along z; in a square column cortex is thicker."""
-    tissue = np.full((40, 40, 16), int(Tissue.WHITE_MATTER), dtype=np.uint8)
-    tissue[:, :, :2] = Tissue.CSF
-    tissue[:, :, 2 : 2 + thick] = Tissue.CORTEX
+def layers():
+    """Slabs of cortex and white matter, each two voxels thick, in alternation along z."""
+    tissue = np.full((40, 40, 40), int(Tissue.WHITE_MATTER), dtype=np.uint8)
+    tissue[:, :, np.arange(40) % 4 < 2] = Tissue.CORTEX
     lesion = np.zeros(tissue.shape, dtype=bool)
-    lesion[15:25, 15:25, 2:12] = True
-    tissue[15:25, 15:25, 2 + thick : 2 + thick + extra] = Tissue.CORTEX
+    lesion[14:26, 14:26, 14:26] = True
     return tissue, lesion
 
 
-def test_flat_cortex_has_no_excess():
-    tissue, lesion = flat()
-    assert excess_mm(tissue, lesion, SPACING) == pytest.approx(0)
-    assert excess_mm(tissue, lesion, (2.0, 2.0, 2.0)) == pytest.approx(0)
+def test_the_ratio_counts_faces_over_voxels():
+    tissue, lesion = layers()
+    # In the mask 12 layers, 14 to 25: pairs change at 15|16, 17|18, 19|20, 21|22, 23|24.
+    inside = 5 * 144 / 12**3
+    ring = (ndimage.distance_transform_edt(~lesion) <= 12) & ~lesion
+    changes = (np.diff(tissue.astype(int), axis=2) != 0) & ring[:, :, 1:] & ring[:, :, :-1]
+    expected = inside / (changes.sum() / ring.sum())
+    assert border_ratio(tissue, lesion, SPACING) == pytest.approx(expected)
+    merged = tissue.copy()
+    merged[lesion & (np.arange(40) >= 18)] = Tissue.CORTEX  # leaves 15|16
+    ratio = border_ratio(merged, lesion, SPACING) / border_ratio(tissue, lesion, SPACING)
+    assert ratio == pytest.approx(1 / 5)
 
 
-def test_two_more_layers_are_two_millimetres_but_for_the_rim():
-    tissue, lesion = flat(extra=2)
-    # The 10 x 10 column's face lies 2 mm deeper; its sides, 36 voxels a layer, add two shallower
-    # layers. Face: 100 voxels at 5 mm; side: 36 at 4 mm. Around: 3 mm.
-    assert excess_mm(tissue, lesion, SPACING) == pytest.approx((100 * 5 + 36 * 4) / 136 - 3)
-    # In millimetres: voxels of 2 mm double it.
-    doubled = excess_mm(tissue, lesion, (2.0, 2.0, 2.0))
-    assert doubled == pytest.approx(2 * ((100 * 5 + 36 * 4) / 136 - 3))
-
-
-def test_thickened_reaches_what_is_wanted_inside_the_lesion_only():
-    tissue, lesion = flat()
-    made = thickened(tissue, lesion, 1.0, SPACING)
-    assert excess_mm(made, lesion, SPACING) == pytest.approx(1.0, abs=0.15)
+def test_thickened_comes_down_to_what_is_wanted_inside_the_lesion_only():
+    tissue, lesion = layers()
+    before = border_ratio(tissue, lesion, SPACING)
+    made = thickened(tissue, lesion, 0.6 * before, SPACING)
+    assert border_ratio(made, lesion, SPACING) == pytest.approx(0.6 * before, rel=0.1)
     changed = made != tissue
     assert changed.any()
     assert not (changed & ~lesion).any()
     assert set(made[changed]) == {int(Tissue.CORTEX)}
     assert set(tissue[changed]) == {int(Tissue.WHITE_MATTER)}
-    # From the border inwards: no cortex appears with white matter between it and the cortex.
-    assert changed[20, 20, 5]
-    assert not changed[20, 20, 8:].any()
 
 
-def test_cortex_thick_enough_stays():
-    tissue, lesion = flat(extra=2)
-    assert thickened(tissue, lesion, 1.0, SPACING) is tissue
+def test_white_matter_next_to_cortex_goes_first():
+    tissue = np.full((40, 40, 40), int(Tissue.WHITE_MATTER), dtype=np.uint8)
+    tissue[:, :, :16] = Tissue.CORTEX
+    tissue[20:22, :, 16:30] = Tissue.CORTEX  # a blade of cortex
+    lesion = np.zeros(tissue.shape, dtype=bool)
+    lesion[14:28, 14:26, 12:28] = True
+    made = thickened(tissue, lesion, 0.7 * border_ratio(tissue, lesion, SPACING), SPACING)
+    changed = np.argwhere(made != tissue)
+    assert len(changed)
+    # Deep white matter, away from bank and blade, stays.
+    assert not (made[14:17, 14:26, 20:28] == Tissue.CORTEX).any()
+
+
+def test_a_border_as_sparse_stays():
+    tissue, lesion = layers()
+    assert thickened(tissue, lesion, 5.0, SPACING) is tissue
+    assert thickened(tissue, lesion, float("nan"), SPACING) is tissue
 
 
 def test_without_a_border_nothing_is_said_and_nothing_is_changed():
-    tissue, _ = flat()
+    tissue, _ = layers()
+    tissue[10:30, 10:30] = Tissue.WHITE_MATTER
     deep = np.zeros(tissue.shape, dtype=bool)
     deep[18:20, 18:20, 10:12] = True
-    assert np.isnan(excess_mm(tissue, deep, SPACING))
-    assert thickened(tissue, deep, 1.0, SPACING) is tissue
-    assert np.isnan(excess_mm(tissue, np.zeros_like(deep), SPACING))
+    assert np.isnan(border_ratio(tissue, deep, SPACING))
+    assert thickened(tissue, deep, 0.1, SPACING) is tissue
+    assert np.isnan(border_ratio(tissue, np.zeros_like(deep), SPACING))
