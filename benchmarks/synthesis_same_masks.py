@@ -40,7 +40,7 @@ def redrawn_in_place(run: Path, cohort: Path, seed: int) -> tuple[list[Shown], l
         target, labels, context = conditions(patch)
         source = torch.Generator().manual_seed(int(rng.integers(2**31)))
         noise = task.drawer.draw_noise(1, target.shape[2:], source)
-        code = torch.from_numpy(style.sample(rng))[None]
+        code = torch.from_numpy(known.code_like(style, rng))[None]
         _, fake = task.drawer(context, labels, code, noise)
         whole = joined(fake, target, labels, int(task.hparams.feather_vox))
         tissue, lesion = (patch[key][0].numpy() for key in ("tissue", "lesion"))

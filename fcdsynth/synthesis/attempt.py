@@ -93,7 +93,7 @@ def _spec(
     if drawn.subject.is_patient and known.lesions:
         chosen = known.lesions[int(rng.integers(len(known.lesions)))]
         border = round(chosen.border, 6) if np.isfinite(chosen.border) else None
-        style, code = chosen.subject, chosen.sample(rng)
+        style, code = chosen.subject, known.code_like(chosen, rng)
     if drawn.subject.is_patient and styles == "normal":
         style, code = "", rng.standard_normal(len(code)).astype(np.float32)
     return RedrawSpec(

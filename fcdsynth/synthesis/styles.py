@@ -18,6 +18,7 @@ from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_co
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
 from fcdsynth.synthesis.scans import Scan, code_of, law_of
+from fcdsynth.synthesis.stretch import stretch_of, stretched
 from fcdsynth.synthesis.thickness import border_ratio
 
 FILE = "styles.json"
@@ -45,11 +46,6 @@ class LesionStyle:
     contrasts: Contrasts
     border: float
 
-    def sample(self, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw a code like this lesion's."""
-        code = np.asarray(self.mean) + np.asarray(self.sd) * rng.standard_normal(len(self.mean))
-        return code.astype(np.float32)
-
 
 @dataclass(frozen=True)
 class Styles:
@@ -64,6 +60,8 @@ class Styles:
         healthy: Contrasts of untouched places of the training subjects, one number per channel.
         scans: Styles of the training subjects' scans in order of their ids; none where whole
             brains were not trained.
+        stretch: Codes are drawn farther from their mean by this factor, see
+            `fcdsynth.synthesis.stretch`.
     """
 
     crop: int
@@ -73,6 +71,14 @@ class Styles:
     lesions: tuple[LesionStyle, ...]
     healthy: tuple[Contrasts, ...]
     scans: tuple[Scan, ...]
+    stretch: float
+
+    def code_like(self, lesion: LesionStyle, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Draw a code like a training lesion's, as far apart as drawn lesions need."""
+        means = np.array([known.mean for known in self.lesions])
+        around = stretched(means, self.stretch)[self.lesions.index(lesion)]
+        noise = np.asarray(lesion.sd) * rng.standard_normal(len(lesion.sd))
+        return np.asarray(around + self.stretch * noise, dtype=np.float32)
 
     @classmethod
     def read(cls, folder: Path) -> Styles:
@@ -97,6 +103,7 @@ class Styles:
                       for r in record["lesions"]),
                 tuple(_numbers(r) for r in record["healthy"]),
                 tuple(Scan(r["subject"], r["site"], tuple(r["code"])) for r in record["scans"]),
+                float(record["stretch"]),
             )  # fmt: skip
         except KeyError as error:
             raise RunError(
@@ -136,7 +143,7 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
     """
     patches = data.make_dataset(data.cohort.of_split(Split.TRAIN), training=True)
     device = next(generator.parameters()).device
-    lesions = []
+    lesions, patched = [], []
     for subject in sorted(patches.patients, key=lambda s: s.id):
         batch = default_collate([patches.lesion_patch(subject)])
         labels = label_channels(
@@ -144,6 +151,7 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
         ).to(device)
         image = to_network(batch["target"].to(device))
         mean, log_variance = generator.encode_lesion(image, blanked(image, labels), labels)
+        patched.append((image, labels))
         codes = [mean[0], (0.5 * log_variance[0]).exp()]
         mean_list, sd_list = (tuple(round(float(x), 6) for x in code) for code in codes)
         head = patches.head(subject)
@@ -160,5 +168,5 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
     spacing = patches.head(patches.subjects[0]).spacing_mm
     Styles(
         data.crop, data.margin_mm, spacing, data.flair, tuple(lesions), tuple(healthy),
-        tuple(scans),
+        tuple(scans), stretch_of(generator, patched, np.array([x.mean for x in lesions])),
     ).write(folder)  # fmt: skip
