@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,6 +108,43 @@ class Figures:
             "figures": {name: asdict(f) for name, f in self.figures.items()},
         }
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def part(figures: Figures, folder: Path, name: str, measure: Callable[[Figures], None]) -> None:
+    """Add the figures of one part of a long benchmark, measured before by the same code or now.
+
+    Args:
+        figures: Where to.
+        folder: Where parts are kept.
+        name: Name of the part.
+        measure: Adds them.
+    """
+    path, code = folder / f"figures-{name}.json", _code()
+    if path.is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if code and record["code"] == code:
+            kept = {k: Figure(**{**v, "interval": tuple(v["interval"])})
+                    for k, v in record["figures"].items()}  # fmt: skip
+            figures.figures |= kept
+            figures.notes += record["notes"]
+            return
+    found = Figures(figures.stage, figures.quick)
+    measure(found)
+    record = {"code": code, "notes": found.notes,
+              "figures": {key: asdict(f) for key, f in found.figures.items()}}  # fmt: skip
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    figures.figures |= found.figures
+    figures.notes += found.notes
+
+
+def _code() -> str:
+    """What the code and the benchmarks are in git; empty when files differ from it."""
+    if commit().endswith("+"):
+        return ""
+    words = ["git", "-C", str(ROOT), "rev-parse", "HEAD:fcdsynth", "HEAD:benchmarks"]
+    return " ".join(
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def commit() -> str:

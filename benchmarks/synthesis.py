@@ -30,7 +30,7 @@ import numpy as np
 import synthesis_network
 import torch
 import yaml
-from figures import Figures, arguments, finish
+from figures import Figures, arguments, finish, part
 from synthesis_baselines import Made, Patient, blurred_offset, copy_paste
 from synthesis_controls import Detector, detector, measure_controls
 from synthesis_full import measure_full, parted
@@ -220,47 +220,65 @@ def main() -> None:
         anatomies = None if options.quick else options.data / "anatomies"
         table = simulated(work, size, anatomies, options.workers)
         run = fitted(work / "generator", work / "cohort", size.config)
-        add_training(figures, run, size.config)
         drawn = draw(str(work / "cohort"), str(work / "drawn"), lesions=size.lesions,
                      controls=size.controls, seed=5, growth_trials=size.trials,
                      workers=options.workers)  # fmt: skip
         made, tested = made_of(run, drawn, work / "synthetic", options.workers, not options.quick)
-        figures.notes.append("tests of synthesize " + ("on" if tested else "off"))
+        masks = Cohort.read(drawn)
         seen = [s for s in table.of_split(Split.TEST).subjects if s.is_patient]
         real = map_items(shown, [(table, s) for s in seen], "reading real lesions", options.workers)
-        jobs = [(table, made, s) for s in made.subjects]
-        rows = map_items(synthetic, jobs, "reading synthetic lesions", options.workers)
-        figures.add("outside_changed_voxels", sum(r.changed_outside for r in rows), len(rows),
-                    (0, 0), at_most=0)  # fmt: skip
-        lesional = [r for r in rows if r.contrast]
-        figures.add_share("patients_left_out", size.lesions - len(lesional), size.lesions)
-        add_looks(figures, "", lesional, real, size.draws)
-        add_looks(figures, "same_masks", *redrawn_in_place(run, work / "cohort", 3), size.draws)
-        learnt = [s for s in table.of_split(Split.TRAIN).subjects if s.is_patient]
-        own = map_items(shown, [(table, s) for s in learnt], "reading training lesions",
-                        options.workers)  # fmt: skip
-        add_looks(figures, "training", own, real, size.draws)
-        masks = Cohort.read(drawn)
-        wanted = [s for s in masks.subjects if s.is_patient]
-        known = Styles.read(run)
-        puts = {
-            "copypaste": partial(pasted, donors_of(table)),
-            "offset": partial(painted, [x.contrasts for x in known.lesions], known.margin_mm),
-        }
-        for name, put in puts.items():
-            found = [cheap(table, masks, put, s) for s in wanted]
-            add_looks(figures, name, found, real, size.draws)
-        if not options.quick:
-            shipped = fitted(work / "monai", work / "cohort", shipped_config(work, size.config))
-            found = shipped_lesions(shipped, table, masks)
-            figures.add_share("patients_left_out_monai", len(wanted) - len(found), len(wanted))
-            add_looks(figures, "monai", found, real, size.draws)
-            measure_controls(figures, detector(work, table, Detector()), table, made)
+
+        def own(found: Figures) -> None:
+            add_training(found, run, size.config)
+            found.notes.append("tests of synthesize " + ("on" if tested else "off"))
+            jobs = [(table, made, s) for s in made.subjects]
+            rows = map_items(synthetic, jobs, "reading synthetic lesions", options.workers)
+            found.add("outside_changed_voxels", sum(r.changed_outside for r in rows), len(rows),
+                      (0, 0), at_most=0)  # fmt: skip
+            lesional = [r for r in rows if r.contrast]
+            found.add_share("patients_left_out", size.lesions - len(lesional), size.lesions)
+            add_looks(found, "", lesional, real, size.draws)
+            add_looks(found, "same_masks", *redrawn_in_place(run, work / "cohort", 3), size.draws)
+            learnt = [s for s in table.of_split(Split.TRAIN).subjects if s.is_patient]
+            rows = map_items(shown, [(table, s) for s in learnt], "reading training lesions",
+                             options.workers)  # fmt: skip
+            add_looks(found, "training", rows, real, size.draws)
+
+        def alternatives(found: Figures) -> None:
+            known = Styles.read(run)
+            puts = {
+                "copypaste": partial(pasted, donors_of(table)),
+                "offset": partial(painted, [x.contrasts for x in known.lesions], known.margin_mm),
+            }
+            wanted = [s for s in masks.subjects if s.is_patient]
+            for name, put in puts.items():
+                add_looks(found, name, [cheap(table, masks, put, s) for s in wanted], real,
+                          size.draws)  # fmt: skip
+
+        def shipped(found: Figures) -> None:
+            monai = fitted(work / "monai", work / "cohort", shipped_config(work, size.config))
+            rows = shipped_lesions(monai, table, masks)
+            found.add_share("patients_left_out_monai", size.lesions - len(rows), size.lesions)
+            add_looks(found, "monai", rows, real, size.draws)
+
+        def controls(found: Figures) -> None:
+            measure_controls(found, detector(work, table, Detector()), table, made)
+
+        def full(found: Figures) -> None:
             fit, hosts = parted(table, work / "phantom", work)
             whole = fitted(work / "full-generator", fit, size.config, "--data.full_share", "1.0")
-            measure_full(figures, whole, hosts, work, size.whole, size.trials, options.workers)
-            measure_insert(figures, work, anatomies, *size.fine, workers=options.workers)
-        synthesis_network.measure(figures, options.quick)
+            measure_full(found, whole, hosts, work, size.whole, size.trials, options.workers)
+
+        def fine(found: Figures) -> None:
+            measure_insert(found, work, anatomies, *size.fine, workers=options.workers)
+
+        def network(found: Figures) -> None:
+            synthesis_network.measure(found, options.quick)
+
+        parts = [own, alternatives, network]
+        parts += [] if options.quick else [shipped, controls, full, fine]
+        for measure in parts:
+            part(figures, work, measure.__name__, measure)
     finish(figures, options.out)
 
 
