@@ -141,21 +141,18 @@ def _code() -> str:
     """What the code and the benchmarks are in git; empty when files differ from it."""
     if commit().endswith("+"):
         return ""
-    words = ["git", "-C", str(ROOT), "rev-parse", "HEAD:fcdsynth", "HEAD:benchmarks"]
-    return " ".join(
-        subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
-    )
+    return " ".join(_git("rev-parse", "HEAD:fcdsynth", "HEAD:benchmarks").split())
 
 
 def commit() -> str:
     """Hash of the commit that is checked out, with ``+`` when files differ from it."""
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "fcdsynth", "benchmarks")
+    return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True,
-                              check=True).stdout.strip()  # fmt: skip
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "fcdsynth", "benchmarks")
-    return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+def _git(*words: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True,
+                          check=True).stdout.strip()  # fmt: skip
 
 
 def arguments(description: str) -> argparse.Namespace:

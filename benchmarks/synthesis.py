@@ -33,13 +33,22 @@ import yaml
 from figures import Figures, arguments, finish, part
 from synthesis_baselines import Made, Patient, blurred_offset, copy_paste
 from synthesis_controls import Detector, detector, measure_controls
+from synthesis_fits import fitted
 from synthesis_full import measure_full, parted
-from synthesis_looks import CONTRASTS, Shown, add_looks, host_of, shown, shown_in, synthetic
+from synthesis_looks import (
+    CONTRASTS,
+    Shown,
+    add_looks,
+    host_of,
+    shown,
+    shown_in,
+    stacked,
+    synthetic,
+)
 from synthesis_monai import ShippedTask, drawn_by
 from synthesis_same_masks import redrawn_in_place
 from synthesis_speed import measure_insert
 
-from fcdsynth.cli import main as fcdsynth
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.progress import map_items
@@ -110,14 +119,6 @@ def simulated(work: Path, size: Size, anatomies: Path | None, workers: int) -> C
     return Cohort.read(out)
 
 
-def fitted(out: Path, cohort: Path, config: Path | str, *words: str) -> Path:
-    """A generator; resumed where its fit was stopped."""
-    if fcdsynth(["fit", "-c", str(config), "-c", "configs/machine/cpu.yaml",
-                 "--data.cohort", str(cohort), "--out", str(out), *words]):  # fmt: skip
-        raise SystemExit(f"{out.name} could not be fitted")
-    return out
-
-
 def cheap(
     table: Cohort, drawn: Cohort, put: Callable[..., Made], subject: Subject
 ) -> Shown:  # fmt: skip
@@ -125,7 +126,7 @@ def cheap(
     host = host_of(table, subject)
     arrays, grid = load_arrays(table, host, [*CONTRASTS, "tissue"])
     mask = load_arrays(drawn, subject, ["lesion"])[0]["lesion"] > 0
-    image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
+    image = stacked(arrays)
     rng = np.random.default_rng([11, *subject.id.encode()])
     made = put(image, arrays["tissue"], mask, rng, grid.spacing_mm)
     people = frozenset({host.family or host.id})
@@ -149,7 +150,7 @@ def donors_of(table: Cohort) -> list[Patient]:
     for subject in table.of_split(Split.TRAIN).subjects:
         if subject.is_patient:
             arrays, grid = load_arrays(table, subject, [*CONTRASTS, "tissue", "lesion"])
-            image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
+            image = stacked(arrays)
             found.append(Patient(subject.id, image, arrays["tissue"], arrays["lesion"] > 0,
                                  grid.spacing_mm))  # fmt: skip
     return found
@@ -159,6 +160,7 @@ def shipped_config(work: Path, config: str) -> Path:
     """The config with MONAI's network in the task."""
     settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     settings["model"]["class_path"] = f"{ShippedTask.__module__}.{ShippedTask.__name__}"
+    settings["data"]["init_args"]["full_share"] = 0.0  # it has no style of a scan
     path = work / "monai.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path
@@ -175,10 +177,11 @@ def shipped_lesions(run: Path, table: Cohort, drawn: Cohort) -> list[Shown]:
             continue
         host = host_of(table, subject)
         arrays, grid = load_arrays(table, host, [*CONTRASTS, "tissue"])
-        image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
+        image = stacked(arrays)
         lesion = np.zeros(grid.shape, dtype=bool)
         paste(image, one.image, one.spec.corner)
         paste(lesion, one.lesion, one.spec.corner)
+        paste(arrays["tissue"], one.tissue, one.spec.corner)
         people = frozenset({host.family or host.id})
         found.append(shown_in(image, arrays["tissue"], lesion, grid.spacing_mm, people))
     return found

@@ -10,12 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from figures import Figures
-from synthesis_looks import host_of, middle
+from synthesis_fits import fitted
+from synthesis_looks import add_mean, host_of
 
-from fcdsynth.cli import main as fcdsynth
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Split
 from fcdsynth.core.volume import Volume
@@ -44,20 +43,14 @@ class Detector:
 
 def detector(work: Path, table: Cohort, how: Detector) -> Path:
     """Fit it on the test patients, who are not in the generator; its own are the last of them."""
-    out = work / "detector"
     patients = [s.id for s in table.of_split(Split.TEST).subjects if s.is_patient]
     controls = [s.id for s in table.of_split(Split.VAL).subjects if not s.is_patient]
     splits = {name: Split.TRAIN for name in (*patients[: -how.validated], *controls)}
     splits |= {name: Split.VAL for name in patients[-how.validated :]}
     cohort = work / "detector-cohort"
-    if not (cohort / "cohort.csv").is_file():
-        table.with_splits(splits).write(cohort)
-    words = ["fit", "-c", how.config, "-c", "configs/machine/cpu.yaml",
-             "--data.cohort", str(cohort), "--out", str(out),
-             "--model.width", str(how.width), "--trainer.max_steps", str(how.steps)]  # fmt: skip
-    if fcdsynth(words):
-        raise SystemExit("the detector could not be fitted")
-    return out
+    table.with_splits(splits).write(cohort)
+    return fitted(work / "detector", cohort, how.config, "--model.width", str(how.width),
+                  "--trainer.max_steps", str(how.steps))  # fmt: skip
 
 
 def measure_controls(figures: Figures, run: Path, table: Cohort, made: Cohort) -> None:
@@ -87,11 +80,8 @@ def measure_controls(figures: Figures, run: Path, table: Cohort, made: Cohort) -
     figures.add_share("control_fp_redrawn", sum(h for h, _ in hits), len(hits))
     figures.add_share("control_fp_host", sum(h for _, h in hits), len(hits))
     for name, pairs in (("control_fp_excess", hits), ("control_peak_excess", peaks)):
-        rises = np.array([a - float(b) for a, b in pairs])
-        rng = np.random.default_rng(29)
-        again = [float(rng.choice(rises, len(rises)).mean()) for _ in range(2000)]
         goal = {"at_most": 0.0} if name == "control_fp_excess" else {}
-        figures.add(name, float(rises.mean()), len(rises), middle(again), **goal)
+        add_mean(figures, name, [a - float(b) for a, b in pairs], 29, **goal)
     figures.add_share("control_detector_sensitivity", found, len(seen))
 
 

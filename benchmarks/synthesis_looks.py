@@ -9,7 +9,7 @@ lesions' SD.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +17,10 @@ from figures import Figures
 from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.subject import Role, Subject
+from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import INTENSITY_PER_SD
 from fcdsynth.measure.two_sample import classifier_auroc
+from fcdsynth.synthesis.drawn import host_of as host_id
 from fcdsynth.synthesis.numbers import ring_contrast
 from fcdsynth.synthesis.proof.distances import distance
 from fcdsynth.synthesis.proof.hand import lesion_features
@@ -52,7 +53,7 @@ def shown(job: tuple[Cohort, Subject]) -> Shown:
     """What a subject's lesion shows in its own images."""
     cohort, subject = job
     arrays, grid = load_arrays(cohort, subject, [*CONTRASTS, "tissue", "lesion"])
-    image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
+    image = stacked(arrays)
     people = frozenset({subject.family or subject.id})
     return shown_in(image, arrays["tissue"], arrays["lesion"] > 0, grid.spacing_mm, people)
 
@@ -70,8 +71,8 @@ def synthetic(job: tuple[Cohort, Cohort, Subject]) -> Shown:
     arrays, grid = load_arrays(made, subject, keys)
     host = host_of(table, subject)
     theirs, _ = load_arrays(table, host, list(CONTRASTS))
-    image = np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
-    before = np.stack([theirs[key] for key in CONTRASTS]).astype(np.float32)
+    image = stacked(arrays)
+    before = stacked(theirs)
     outside = int(((image != before).any(axis=0) & ~(arrays["region"] > 0)).sum())
     people = frozenset({host.family or host.id})
     if not subject.is_patient:
@@ -81,7 +82,13 @@ def synthetic(job: tuple[Cohort, Cohort, Subject]) -> Shown:
 
 
 def host_of(table: Cohort, subject: Subject) -> Subject:
-    return table[next(p.subject for p in subject.parents if p.role is Role.HOST)]
+    """The row of a drawn or synthetic subject's host."""
+    return table[host_id(subject)]
+
+
+def stacked(arrays: Mapping[str, NDArray]) -> NDArray[np.float32]:
+    """Prepared intensities of both contrasts, shape (contrast, x, y, z)."""
+    return np.stack([arrays[key] for key in CONTRASTS]).astype(np.float32)
 
 
 def sample(rows: Sequence[Shown]) -> Sample:
@@ -142,6 +149,15 @@ def add_looks(
     aurocs = probe(rows, real, draws)
     figures.add(f"probe_auroc{end}", float(np.mean(aurocs)), len(aurocs), middle(aurocs),
                 **({"at_most": 0.70} if goals else {}))  # fmt: skip
+
+
+def add_mean(
+    figures: Figures, name: str, values: Sequence[float], seed: int, **goal: float
+) -> None:  # fmt: skip
+    """Add a mean with the interval of a bootstrap of 2,000."""
+    rng = np.random.default_rng(seed)
+    again = [float(rng.choice(values, len(values)).mean()) for _ in range(2000)]
+    figures.add(name, float(np.mean(values)), len(values), middle(again), **goal)
 
 
 def middle(values: Sequence[float]) -> tuple[float, float]:

@@ -54,9 +54,6 @@ class ShippedGenerator(Generator):
             is_vae=False, spade_intermediate_channels=hidden,
         )  # fmt: skip
 
-    def start_from_means(self) -> None:
-        """Nothing to start: there is no context style code."""
-
     def forward(
         self,
         context: Tensor,

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from figures import Figures
+from synthesis_fits import fitted
 
-from fcdsynth.cli import main as fcdsynth
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Split
 from fcdsynth.masks.draw import draw
@@ -38,15 +38,11 @@ def measure_insert(
     )  # fmt: skip
     table = Cohort.read(folder)
     cohort = work / "fine-cohort"
-    if not (cohort / "cohort.csv").is_file():
-        table.with_splits({s.id: Split.TRAIN for s in table.subjects}).write(cohort)
-    run = work / "fine-generator"
-    words = ["fit", "-c", config, "-c", "configs/machine/cpu.yaml", "--data.cohort", str(cohort),
-             "--out", str(run), "--data.workers", "0", "--data.batch_size", "1",
-             "--data.crop", "64" if spacing_mm == 1 else "16", "--data.steps_per_epoch", "1",
-             "--trainer.max_epochs", "1"]  # fmt: skip
-    if fcdsynth(words):
-        raise SystemExit("the generator for 1 mm could not be fitted")
+    table.with_splits({s.id: Split.TRAIN for s in table.subjects}).write(cohort)
+    crop = "64" if spacing_mm == 1 else "16"
+    run = fitted(work / "fine-generator", cohort, config, "--data.workers", "0",
+                 "--data.batch_size", "1", "--data.crop", crop, "--data.steps_per_epoch", "1",
+                 "--trainer.max_epochs", "1")  # fmt: skip
     drawn = draw(str(cohort), str(work / "fine-drawn"), lesions=lesions, controls=0, seed=9,
                  growth_trials=4, workers=workers)  # fmt: skip
     out = work / f"fine-synthetic-{time.time_ns()}"

@@ -15,6 +15,9 @@ class Tissue(IntEnum):
     INFRATENTORIAL = 6
 
 
+# The tissues that a lesion lies in.
+CEREBRAL = (Tissue.CORTEX, Tissue.WHITE_MATTER)
+
 # Prepared intensity v = INTENSITY_MEDIAN + INTENSITY_PER_SD * z inside the brain, clipped to
 # [0, 1], where z is the robust z-score of the brain's voxels; exactly 0 outside the brain.
 INTENSITY_MEDIAN = 0.5

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, SettingsError
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 from fcdsynth.masks.growing.grown import Grown, shape_in
 from fcdsynth.masks.host import Host
 from fcdsynth.masks.laws.prior import LesionPrior
@@ -105,7 +105,7 @@ def _ribbon_fraction(c: Candidate) -> bool:
 
 
 def _tissue_share(c: Candidate) -> bool:
-    own = np.isin(c.at(c.host.tissue), (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    own = np.isin(c.at(c.host.tissue), CEREBRAL)
     return float((~own).mean()) <= c.limits.foreign
 
 

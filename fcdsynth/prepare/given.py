@@ -12,11 +12,10 @@ from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError, FcdsynthError
 from fcdsynth.core.resample import resample
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 from fcdsynth.core.volume import Volume, read_labels
 from fcdsynth.measure.lobes import RIGHT
 from fcdsynth.prepare.freesurfer import UNKNOWN, to_lobe, to_side, to_tissue
-from fcdsynth.prepare.regions import CEREBRAL
 
 # By what they tell, best first: cortex by gyri, whole brains, then whatever calls itself one.
 _NAMES = tuple(
@@ -45,7 +44,7 @@ class Given:
     Args:
         tissue: Tissue labels, 0 where the map has none; shape (x, y, z).
         lobes: Lobe and side labels where the map names gyri, else None.
-        side: 0 left, `RIGHT` right, for voxels of `regions.CEREBRAL`.
+        side: 0 left, `RIGHT` right, for voxels of `CEREBRAL`.
     """
 
     tissue: NDArray[np.uint8]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL
 from fcdsynth.measure.lobes import RIGHT, lobe_index
-
-CEREBRAL = (Tissue.CORTEX, Tissue.WHITE_MATTER)
 
 
 def label_lobes(tissue: NDArray[np.uint8], places_mm: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL
 
 _KNOTS = 3  # displacement is drawn at this many points along each side
 _LEAST, _MOST = 0.01, 1.0  # prepared intensities inside a brain
@@ -134,7 +134,7 @@ def strengthened(
     """
     fading = ndimage.gaussian_filter(lesion.astype(np.float32), 1.0, mode="nearest")
     made = image.copy()
-    for label in (Tissue.CORTEX, Tissue.WHITE_MATTER):
+    for label in CEREBRAL:
         inside, around = (lesion & (tissue == label)), (ring & ~lesion & (tissue == label))
         if not (inside.any() and around.any()):
             continue

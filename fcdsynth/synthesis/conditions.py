@@ -120,6 +120,22 @@ def tissue_averages(image: Tensor, labels: Tensor, where: Tensor) -> tuple[Tenso
     return means, counts
 
 
+def masked_moments(image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation under a mask; about 0 where it is empty.
+
+    Args:
+        image: Shape (batch, contrast, x, y, z).
+        mask: In {0, 1}, shape (batch, 1, x, y, z).
+
+    Returns:
+        Each of shape (batch, contrast).
+    """
+    size = mask.sum((2, 3, 4)).clamp_min(1)
+    mean = (image * mask).sum((2, 3, 4)) / size
+    apart = (image - mean[:, :, None, None, None]).square() * mask
+    return mean, (apart.sum((2, 3, 4)) / size + 1e-6).sqrt()
+
+
 def paint(labels: Tensor, means: Tensor) -> Tensor:
     """Paint every voxel with the mean of its tissue, borders softened.
 

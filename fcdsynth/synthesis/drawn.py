@@ -46,6 +46,7 @@ class Drawn:
         subject: Its row.
         grid: Grid of its volumes.
         image: The host's prepared intensities, shape (contrast, x, y, z).
+        tissue: The host's labels, shape (x, y, z).
         region: Voxels to redraw, shape (x, y, z).
         corner: First voxel of the crop.
         size: Sizes of the crop.
@@ -58,6 +59,7 @@ class Drawn:
     subject: Subject
     grid: Grid
     image: NDArray[np.float32]
+    tissue: NDArray[Any]
     region: NDArray[np.bool_]
     corner: Corner
     size: Corner
@@ -115,5 +117,5 @@ def load_drawn(
         corner, size = enclosing(region, 1, 1, known.crop)
     image = np.stack([arrays[key] for key in contrasts]).astype(np.float32, copy=False)
     scene = Scene.cut(image, arrays["tissue"], lesion, soft, region, corner, size)
-    return Drawn(subject, grid, image, region, corner, size, scene, cut(shape, corner, size),
-                 cut(ring, corner, size))  # fmt: skip
+    return Drawn(subject, grid, image, arrays["tissue"], region, corner, size, scene,
+                 cut(shape, corner, size), cut(ring, corner, size))  # fmt: skip

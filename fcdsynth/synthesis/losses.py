@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fcdsynth.core.tissue import Tissue
-from fcdsynth.synthesis.conditions import LESION, REGION, near_region
+from fcdsynth.core.tissue import CEREBRAL
+from fcdsynth.synthesis.conditions import LESION, REGION, masked_moments, near_region
 
 Judgement = Sequence[Sequence[Tensor]]
 
@@ -148,7 +148,7 @@ def lesion_spread(smooth: Tensor, fake: Tensor, real: Tensor, lesion: Tensor,
     total = fake.new_zeros(len(fake))
     for ring in rings:
         inside = lesion * ring
-        difference = _spread(fake, inside) - _spread(real, inside)
+        difference = masked_moments(fake, inside)[1] - masked_moments(real, inside)[1]
         total = total + difference.abs().mean(1) * _share(inside, lesion)
     return _over_lesions(total, lesion)
 
@@ -157,12 +157,6 @@ def _with_sum(image: Tensor) -> Tensor:
     if image.shape[1] == 1:
         return image
     return torch.cat([image, image.sum(1, keepdim=True) / image.shape[1] ** 0.5], 1)
-
-
-def _spread(image: Tensor, mask: Tensor) -> Tensor:
-    size = mask.sum((2, 3, 4)).clamp_min(1)
-    mean = ((image * mask).sum((2, 3, 4)) / size)[:, :, None, None, None]
-    return (((image - mean).square() * mask).sum((2, 3, 4)) / size + 1e-6).sqrt()
 
 
 def _share(part: Tensor, whole: Tensor) -> Tensor:
@@ -257,7 +251,7 @@ def reconstruction(
             the loss outside is 0.
     """
     region, lesion = labels[:, REGION : REGION + 1], labels[:, LESION : LESION + 1]
-    rings = [region * labels[:, t : t + 1] for t in (Tissue.CORTEX, Tissue.WHITE_MATTER)]
+    rings = [region * labels[:, t : t + 1] for t in CEREBRAL]
     outside = smooth.new_zeros(())
     if surroundings:
         outside = outside_l1(smooth, target, region, near_region(labels, reach_vox))

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 from fcdsynth.synthesis.conditions import (
     LABELS,
     LESION,
     SOFT,
     TISSUES,
+    masked_moments,
     near_region,
     paint,
     surviving,
@@ -29,7 +30,6 @@ from fcdsynth.synthesis.spade import Embedding, Scale, SpadeBlock, pointwise
 _MOMENT_GAIN = 10.0  # moments of a lesion are of the order of a tenth
 _FIRST_GRAIN = 0.05  # of a style that was never trained
 _EMPTY = -1.0
-_LESION_TISSUES = (Tissue.CORTEX, Tissue.WHITE_MATTER)
 # The style's guess of a tissue's mean counts as much as this many surviving voxels.
 _GUESS_VOX = 4.0
 # Means span about 0.6; a code's other numbers start with a spread of that order.
@@ -92,7 +92,7 @@ class Generator(nn.Module):
         encoder = channels[:0:-1] or channels
         averages = TISSUES * (contrasts + 1)
         self.context_encoder = PooledEncoder(TISSUES + contrasts, encoder, averages, style)
-        moments = 2 * (1 + len(_LESION_TISSUES)) * contrasts
+        moments = 2 * (1 + len(CEREBRAL)) * contrasts
         self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, moments, 2 * lesion_style)
         self.guess = nn.Linear(style, (TISSUES - 1) * contrasts)
         self.grain = nn.Linear(style, contrasts)
@@ -222,9 +222,9 @@ class Generator(nn.Module):
         whole, _ = tissue_averages(image, labels, 1 - lesion)
         painted = paint(labels, torch.where(counts > 0, means, whole))
         contrast = (image - painted) * lesion
-        moments = [*_moments(contrast, lesion)]
-        for tissue in _LESION_TISSUES:
-            moments += _moments(contrast, lesion * labels[:, tissue : tissue + 1])
+        moments = [*masked_moments(contrast, lesion)]
+        for tissue in CEREBRAL:
+            moments += masked_moments(contrast, lesion * labels[:, tissue : tissue + 1])
         shown = torch.cat([contrast, labels[:, [LESION, SOFT]]], 1)
         numbers = _MOMENT_GAIN * torch.cat(moments, 1)
         code_mean, log_variance = self.lesion_encoder(shown, lesion, numbers).chunk(2, 1)
@@ -289,11 +289,3 @@ class Generator(nn.Module):
         return torch.tanh(smooth), torch.tanh(
             smooth + grain * self.noise_filter(smoothed(noise, taps))
         )
-
-
-def _moments(contrast: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation under a mask, each (batch, contrast); 0 where it is empty."""
-    size = mask.sum((2, 3, 4)).clamp_min(1)
-    mean = (contrast * mask).sum((2, 3, 4)) / size
-    spread = (contrast - mean[:, :, None, None, None]).square() * mask
-    return mean, (spread.sum((2, 3, 4)) / size + 1e-6).sqrt()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 
 FILE = "realism.csv"
 
@@ -34,7 +34,7 @@ def ring_contrast(
         The contrast, NaN where no tissue is in both.
     """
     total, weight = 0.0, 0
-    for label in (Tissue.CORTEX, Tissue.WHITE_MATTER):
+    for label in CEREBRAL:
         inside = lesion.astype(bool) & (tissue == label)
         ring = region.astype(bool) & ~lesion.astype(bool) & (tissue == label)
         if inside.any() and ring.any():

@@ -7,7 +7,7 @@ training lesions, each redrawn with the code of another one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -29,9 +29,10 @@ TRIED = (1.0, 1.25, 1.5, 1.75, 2.0)
 _DEALS = 2
 
 
-def stretched(codes: NDArray[np.float64], stretch: float) -> NDArray[np.float64]:
-    """Codes farther from their mean by a factor, shape (lesion, code)."""
-    centre = codes.mean(0)
+def stretched(
+    codes: NDArray[np.float64], centre: NDArray[np.float64], stretch: float
+) -> NDArray[np.float64]:
+    """Codes farther from a centre by a factor; shape (..., code), the centre's (code,)."""
     return np.asarray(centre + stretch * (codes - centre))
 
 
@@ -52,34 +53,35 @@ def best_stretch(tried: Sequence[float], ratios: NDArray[np.float64]) -> float:
 
 @torch.no_grad()
 def stretch_of(
-    generator: Generator, lesions: Sequence[tuple[Tensor, Tensor]], codes: NDArray[np.float64]
+    generator: Generator, lesions: Iterable[tuple[Tensor, Tensor]], codes: NDArray[np.float64]
 ) -> float:
     """Measure it on the training lesions.
 
     Args:
         generator: The averaged generator.
-        lesions: True image in [-1, 1] and labels of a patch around each, batches of one.
+        lesions: True image in [-1, 1] and labels of a patch around each, batches of one; asked
+            for once, and not kept.
         codes: Mean code of each, shape (lesion, code).
 
     Returns:
         At least 1; 1 where lesions are few.
     """
-    if len(lesions) < LEAST_LESIONS:
+    if len(codes) < LEAST_LESIONS:
         return 1.0
-    real = _spread([_contrasts(image, labels) for image, labels in lesions])
-    rows = []
-    for factor in TRIED:
-        given, drawn = stretched(codes, factor), []
-        for shift in range(1, _DEALS + 1):
-            for place, (image, labels) in enumerate(lesions):
-                code = torch.tensor(given[(place + shift) % len(given)]).to(image)[None]
-                source = torch.Generator().manual_seed(place)
-                noise = generator.draw_noise(1, image.shape[2:], source).to(image)
-                _, fake = generator(blanked(image, labels), labels, code, noise)
-                region = labels[:, REGION : REGION + 1]
-                drawn.append(_contrasts(image + region * (fake - image), labels))
-        rows.append(_spread(drawn) / real)
-    return best_stretch(TRIED, np.array(rows))
+    given = [stretched(codes, codes.mean(0), factor) for factor in TRIED]
+    real: list[Contrasts] = []
+    drawn: list[list[Contrasts]] = [[] for _ in TRIED]
+    for place, (image, labels) in enumerate(lesions):
+        real.append(_contrasts(image, labels))
+        source = torch.Generator().manual_seed(place)
+        noise = generator.draw_noise(1, image.shape[2:], source).to(image)
+        context, region = blanked(image, labels), labels[:, REGION : REGION + 1]
+        for rows, those in zip(drawn, given, strict=True):
+            for shift in range(1, _DEALS + 1):
+                code = torch.tensor(those[(place + shift) % len(those)]).to(image)[None]
+                _, fake = generator(context, labels, code, noise)
+                rows.append(_contrasts(image + region * (fake - image), labels))
+    return best_stretch(TRIED, np.stack([_spread(rows) for rows in drawn]) / _spread(real))
 
 
 def _contrasts(image: Tensor, labels: Tensor) -> Contrasts:

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import default_collate
 
 from fcdsynth.core.errors import RunError
-from fcdsynth.core.subject import Split
-from fcdsynth.synthesis.conditions import blanked, label_channels, to_network
+from fcdsynth.core.subject import Split, Subject
+from fcdsynth.synthesis.conditions import blanked, conditions
 from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_contrasts
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
+from fcdsynth.synthesis.patches import SynthesisPatches
 from fcdsynth.synthesis.scans import Scan, code_of, law_of
 from fcdsynth.synthesis.stretch import stretch_of, stretched
 from fcdsynth.synthesis.thickness import border_ratio
@@ -75,10 +77,9 @@ class Styles:
 
     def code_like(self, lesion: LesionStyle, rng: np.random.Generator) -> NDArray[np.float32]:
         """Draw a code like a training lesion's, as far apart as drawn lesions need."""
-        means = np.array([known.mean for known in self.lesions])
-        around = stretched(means, self.stretch)[self.lesions.index(lesion)]
-        noise = np.asarray(lesion.sd) * rng.standard_normal(len(lesion.sd))
-        return np.asarray(around + self.stretch * noise, dtype=np.float32)
+        centre = np.mean([known.mean for known in self.lesions], axis=0)
+        code = np.asarray(lesion.mean) + np.asarray(lesion.sd) * rng.standard_normal(len(centre))
+        return stretched(code, centre, self.stretch).astype(np.float32)
 
     @classmethod
     def read(cls, folder: Path) -> Styles:
@@ -132,6 +133,14 @@ def _numbers(values: list[float | None]) -> Contrasts:
     return tuple(float("nan") if value is None else value for value in values)
 
 
+def _shown(
+    patches: SynthesisPatches, subject: Subject, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """True image in [-1, 1] and labels around a training lesion, a batch of one."""
+    target, labels, _ = conditions(default_collate([patches.lesion_patch(subject)]))
+    return target.to(device), labels.to(device)
+
+
 @torch.no_grad()
 def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> None:
     """Encode and measure every training lesion and scan once, and write ``styles.json``.
@@ -143,15 +152,11 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
     """
     patches = data.make_dataset(data.cohort.of_split(Split.TRAIN), training=True)
     device = next(generator.parameters()).device
-    lesions, patched = [], []
-    for subject in sorted(patches.patients, key=lambda s: s.id):
-        batch = default_collate([patches.lesion_patch(subject)])
-        labels = label_channels(
-            batch["tissue"], batch["lesion"], batch["soft"], batch["region"]
-        ).to(device)
-        image = to_network(batch["target"].to(device))
+    patients = sorted(patches.patients, key=lambda s: s.id)
+    lesions = []
+    for subject in patients:
+        image, labels = _shown(patches, subject, device)
         mean, log_variance = generator.encode_lesion(image, blanked(image, labels), labels)
-        patched.append((image, labels))
         codes = [mean[0], (0.5 * log_variance[0]).exp()]
         mean_list, sd_list = (tuple(round(float(x), 6) for x in code) for code in codes)
         head = patches.head(subject)
@@ -168,5 +173,8 @@ def write_styles(folder: Path, generator: Generator, data: SynthesisData) -> Non
     spacing = patches.head(patches.subjects[0]).spacing_mm
     Styles(
         data.crop, data.margin_mm, spacing, data.flair, tuple(lesions), tuple(healthy),
-        tuple(scans), stretch_of(generator, patched, np.array([x.mean for x in lesions])),
+        tuple(scans), stretch_of(
+            generator, (_shown(patches, s, device) for s in patients),
+            np.array([x.mean for x in lesions]),
+        ),
     ).write(folder)  # fmt: skip

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 from fcdsynth.synthesis.regions import Spacing, box_around, near
 
 _RING_MM = 12.0
@@ -61,7 +61,7 @@ def _faces(tissue: NDArray[Any], mask: NDArray[np.bool_]) -> int:
 
 
 def _density(tissue: NDArray[Any], mask: NDArray[np.bool_]) -> float:
-    mantle = np.isin(tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER)) & mask
+    mantle = np.isin(tissue, CEREBRAL) & mask
     return _faces(tissue, mask) / max(int(mantle.sum()), 1)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fcdsynth import __version__
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Parent, Role, Subject
-from fcdsynth.core.volume import Volume, read_labels, read_mask, write_volume
+from fcdsynth.core.volume import Volume, read_mask, write_volume
 from fcdsynth.synthesis.attempt import Attempt
 from fcdsynth.synthesis.crops import paste
 from fcdsynth.synthesis.drawn import Drawn, host_of
@@ -63,9 +63,7 @@ def write_images(folder: Path, name: str, cohort: Cohort, drawn: Drawn, kept: At
     arrays["region"] = drawn.region
     if drawn.subject.is_patient:
         if (kept.tissue != drawn.scene.tissue).any():
-            arrays["tissue"] = read_labels(cohort.path(drawn.subject, "tissue")).array.astype(
-                np.uint8
-            )
+            arrays["tissue"] = drawn.tissue.astype(np.uint8)
             paste(arrays["tissue"], kept.tissue, drawn.corner)
         arrays["lesion"] = on_grid(kept.lesion)
         soft = np.where(kept.lesion, drawn.scene.soft, 0).astype(np.float32)

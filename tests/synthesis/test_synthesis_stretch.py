@@ -12,7 +12,7 @@ from fcdsynth.synthesis.styles import LesionStyle, Styles
 
 def test_stretched_codes_keep_their_mean():
     codes = np.array([[1.0, 0.0], [3.0, 4.0]])
-    assert stretched(codes, 1.5).tolist() == [[0.5, -1.0], [3.5, 5.0]]
+    assert stretched(codes, codes.mean(0), 1.5).tolist() == [[0.5, -1.0], [3.5, 5.0]]
 
 
 def test_the_best_factor_brings_the_ratios_to_one():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fcdsynth.core.errors import CohortError
-from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.tissue import CEREBRAL, Tissue
 from fcdsynth.masks.growing.front import NoRoom
 from fcdsynth.masks.growing.grown import Grown, soft_of
 from fcdsynth.masks.host import Host
@@ -106,7 +106,7 @@ def ellipsoid_centre(host: Host, rng: np.random.Generator) -> Voxel:
     Raises:
         CohortError: If no such voxel is found in 10,000 draws.
     """
-    tissue = np.isin(host.tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    tissue = np.isin(host.tissue, CEREBRAL)
     flat = np.flatnonzero(tissue & ~host.lesion)
     for pick in rng.integers(len(flat), size=_TRIES) if len(flat) else ():
         x, y, z = (int(v) for v in np.unravel_index(flat[pick], host.grid.shape))

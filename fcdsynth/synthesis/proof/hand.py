@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.tissue import INTENSITY_MEDIAN, INTENSITY_PER_SD, Tissue
-from fcdsynth.synthesis.proof.surroundings import COMPARED, SHELLS, Surroundings
+from fcdsynth.core.tissue import CEREBRAL, INTENSITY_MEDIAN, INTENSITY_PER_SD, Tissue
+from fcdsynth.synthesis.proof.surroundings import SHELLS, Surroundings
 from fcdsynth.synthesis.regions import Spacing, box_around
 
 _WORDS: Mapping[int, str] = {
@@ -18,7 +18,7 @@ _WORDS: Mapping[int, str] = {
 }  # fmt: skip
 _LESION = ("mean", "sd", "gradient", "contrast_cortex", "contrast_white", "rough_fine",
            "rough_coarse", *(f"shell_{name}" for name in SHELLS))  # fmt: skip
-_HEAD = ("mean_csf", *(f"{what}_{_WORDS[t]}" for t in COMPARED
+_HEAD = ("mean_csf", *(f"{what}_{_WORDS[t]}" for t in CEREBRAL
                        for what in ("mean", "sd", "gradient", "rough_fine",
                                     "rough_coarse")))  # fmt: skip
 _MARGIN_VOX = 7  # the coarser Gaussian of 2 voxels is cut at 3 SD
@@ -33,7 +33,7 @@ def lesion_names(contrasts: Sequence[str]) -> tuple[str, ...]:
 def head_names(contrasts: Sequence[str]) -> tuple[str, ...]:
     """Names of `head_features`, in their order."""
     names = [f"{c}_{name}" for c in contrasts for name in _HEAD]
-    return (*names, *([f"relation_{_WORDS[t]}" for t in COMPARED] if len(contrasts) > 1 else []))
+    return (*names, *([f"relation_{_WORDS[t]}" for t in CEREBRAL] if len(contrasts) > 1 else []))
 
 
 def lesion_features(
@@ -56,7 +56,7 @@ def lesion_features(
     around = Surroundings.of(image, tissue, lesion, spacing_mm)
     wide = box_around(lesion, (_MARGIN_VOX,) * 3)
     labels = tissue[wide]
-    counted = lesion[wide].astype(bool) & np.isin(labels, COMPARED)
+    counted = lesion[wide].astype(bool) & np.isin(labels, CEREBRAL)
     values: list[float] = []
     for number, contrast in enumerate(image):
         cut = _in_sd(contrast[wide], labels)
@@ -66,7 +66,7 @@ def lesion_features(
         values += [_mean(inside), float(inside.std()) if inside.size else np.nan]
         values += [_mean(slope[counted])]
         residual = around.residual[number]
-        values += [_mean(residual[around.lesion & (around.tissue == t)]) for t in COMPARED]
+        values += [_mean(residual[around.lesion & (around.tissue == t)]) for t in CEREBRAL]
         values += [_mean(fine[counted]), _mean(coarse[counted])]
         values += [_mean(residual[around.shells[name]]) for name in SHELLS]
     if len(image) > 1:
@@ -93,12 +93,12 @@ def head_features(
         fine, coarse = _roughness(cut, labels)
         slope = _gradient(cut, spacing_mm)
         values.append(_mean(cut[labels == Tissue.CSF]))
-        for t in COMPARED:
+        for t in CEREBRAL:
             here = labels == t
             values += [_mean(cut[here]), float(cut[here].std()) if here.any() else np.nan]
             values += [_mean(slope[here]), _mean(fine[here]), _mean(coarse[here])]
     if len(image) > 1:
-        for t in COMPARED:
+        for t in CEREBRAL:
             here = labels == t
             values.append(_related(image[0][box][here], image[1][box][here]))
     return np.array(values)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError
 from fcdsynth.core.subject import Subject
-from fcdsynth.core.tissue import INTENSITY_PER_SD, Tissue
+from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD, Tissue
 from fcdsynth.synthesis.crops import around, cut
 from fcdsynth.synthesis.numbers import ring_contrast
 from fcdsynth.synthesis.proof.anatomy import agreement, reclassified
@@ -110,7 +110,7 @@ def measure(job: Job) -> Measured:
         raise CohortError(job.subject.id, "an empty tissue map", "labels of a brain",
                           "Run fcdsynth prepare again.")  # fmt: skip
     image = _stack(arrays, job.contrasts)
-    lesion = (arrays["lesion"] > 0) & np.isin(tissue, (Tissue.CORTEX, Tissue.WHITE_MATTER))
+    lesion = (arrays["lesion"] > 0) & np.isin(tissue, CEREBRAL)
     found = reclassified(image[0], tissue)
     brain = tissue != Tissue.BACKGROUND
     dice = agreement(found, tissue, brain)

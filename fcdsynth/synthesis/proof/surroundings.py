@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from fcdsynth.core.tissue import INTENSITY_PER_SD, Tissue
+from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD
 from fcdsynth.synthesis.regions import Spacing, box_around
 
 Box = tuple[slice, slice, slice]
-COMPARED = (Tissue.CORTEX, Tissue.WHITE_MATTER)
 SHELLS = ("deep", "edge", "beside", "away")
 _RING_MM = 8.0
 _SHELL_MM = 2.0
@@ -73,7 +72,7 @@ class Surroundings:
         deep = ndimage.distance_transform_edt(padded, sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
         ring = (out <= reach) & ~inside
         residual = np.full((len(image), *inside.shape), np.nan, dtype=np.float32)
-        for label in COMPARED:
+        for label in CEREBRAL:
             here, around = labels == label, (labels == label) & ring
             if not around.any():
                 continue
