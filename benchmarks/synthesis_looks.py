@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Subject
-from fcdsynth.core.tissue import INTENSITY_PER_SD
+from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD
 from fcdsynth.measure.two_sample import classifier_auroc
 from fcdsynth.synthesis.drawn import host_of as host_id
 from fcdsynth.synthesis.numbers import ring_contrast
@@ -59,6 +59,8 @@ def shown(job: tuple[Cohort, Subject]) -> Shown:
 
 
 def shown_in(image, tissue, lesion, spacing, people, outside=0) -> Shown:
+    # As `realism` does: annotators cross fluid, drawn masks never do.
+    lesion = lesion & np.isin(tissue, CEREBRAL)
     ring = near(lesion, reach_mm(spacing), spacing)
     contrast = tuple(ring_contrast(c, lesion, ring, tissue) / INTENSITY_PER_SD for c in image)
     return Shown(people, lesion_features(image, tissue, lesion, spacing), contrast, outside)

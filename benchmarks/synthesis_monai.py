@@ -47,7 +47,15 @@ class ShippedGenerator(Generator):
         super().__init__(contrasts, channels, hidden, style, lesion_style, channels_last=False)
         # Only their number is read: it says what the sides of a crop are multiples of.
         self.blocks = nn.ModuleList(nn.Identity() for _ in range(len(channels) + 1))
-        for unused in ("context_encoder", "guess", "start", "last", "noise_filter"):
+        for unused in (
+            "context_encoder",
+            "guess",
+            "steps",
+            "start",
+            "last",
+            "noise_filter",
+            "wave_filter",
+        ):
             setattr(self, unused, nn.Identity())
         self.shipped = SPADENet(
             3, 1, contrasts, LABELS + contrasts + lesion_style, [size] * 3, list(channels)[::-1],

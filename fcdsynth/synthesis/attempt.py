@@ -93,9 +93,10 @@ def _spec(
     if drawn.subject.is_patient and known.lesions:
         chosen = known.lesions[int(rng.integers(len(known.lesions)))]
         border = round(chosen.border, 6) if np.isfinite(chosen.border) else None
-        style, code = chosen.subject, known.code_like(chosen, rng)
-    if drawn.subject.is_patient and styles == "normal":
-        style, code = "", rng.standard_normal(len(code)).astype(np.float32)
+        if styles == "training":
+            style, code = chosen.subject, known.code_like(chosen, rng)
+        else:
+            code = known.code_between(rng)
     return RedrawSpec(
         drawn.subject.id, host_of(drawn.subject), style,
         tuple(round(float(x), 6) for x in code), int(rng.integers(2**31)),

@@ -1,4 +1,4 @@
-"""The noise of a scan, measured in the surroundings of a region and drawn anew inside it."""
+"""The noise of a scan, measured around a region and drawn anew inside it; and slow variation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fcdsynth.core.tissue import Tissue
 # The style's guess of the noise counts as much as this many measured voxels.
 _GUESS_VOX = 64.0
 _LEAST_RATIO = 0.4  # the smoothest noise that three taps can make
+_WAVE_VOX, _WAVE_REACH = 2.0, 4  # a Gaussian's SD, and where it is cut
 
 
 def measured_grain(image: Tensor, labels: Tensor, where: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,4 +92,25 @@ def smoothed(noise: Tensor, taps: Tensor) -> Tensor:
         wide = F.pad(noise, edge)
         around = wide.narrow(axis, 0, last + 1) + wide.narrow(axis, 2, last + 1)
         noise = (noise + tap * around) / (1 + 2 * tap.square()).sqrt()
+    return noise
+
+
+def waves(noise: Tensor) -> Tensor:
+    """White noise made slow: filtered by a Gaussian of 2 voxels; its variance stays one.
+
+    Tissue varies over more than a voxel, and a network that draws the mean of what fits leaves
+    that out.
+
+    Args:
+        noise: Shape (batch, contrast, x, y, z).
+    """
+    at = torch.arange(-_WAVE_REACH, _WAVE_REACH + 1).to(noise)
+    taps = (-0.5 * (at / _WAVE_VOX).square()).exp()
+    taps = taps / taps.square().sum().sqrt()
+    channels = noise.shape[1]
+    for axis in range(3):
+        shape, padding = [1, 1, 1], [0, 0, 0]
+        shape[axis], padding[axis] = len(taps), _WAVE_REACH
+        kernel = taps.reshape(1, 1, *shape).expand(channels, 1, *shape)
+        noise = F.conv3d(noise, kernel, padding=padding, groups=channels)
     return noise

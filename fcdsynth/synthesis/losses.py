@@ -9,9 +9,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcdsynth.core.tissue import CEREBRAL
-from fcdsynth.synthesis.conditions import LESION, REGION, masked_moments, near_region
+from fcdsynth.synthesis.conditions import (
+    LESION,
+    REGION,
+    TISSUES,
+    masked_moments,
+    near_region,
+    tissue_averages,
+)
+from fcdsynth.synthesis.profile import PARTS, lesion_parts, part_means
 
 Judgement = Sequence[Sequence[Tensor]]
+# Differences of a lesion's numbers below this, 0.1 robust SD of the brain, count as squares: their
+# mean is to be right, and L1 leads to the median.
+_ROUND = 0.02
 
 
 def _masked_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -100,57 +111,63 @@ def kl_divergence(mean: Tensor, log_variance: Tensor, present: Tensor) -> Tensor
     return (each * present).sum() / present.sum().clamp_min(1)
 
 
-def contrast_against(image: Tensor, lesion: Tensor, ring: Tensor) -> Tensor:
-    """Lesion mean minus ring mean, per image and contrast, shape (batch, contrast)."""
+def lesion_contrast(fake: Tensor, real: Tensor, labels: Tensor) -> Tensor:
+    """Difference of fake and true contrast, part by part, averaged over lesions.
 
-    def mean(mask: Tensor) -> Tensor:
-        total = (image * mask).sum((2, 3, 4))
-        return total / mask.sum((2, 3, 4)).clamp_min(1)
-
-    return mean(lesion) - mean(ring)
-
-
-def lesion_contrast(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
-    """Difference of fake and true contrast, tissue by tissue, averaged over lesions.
-
-    Each tissue counts by its share of the lesion: a lesion too bright in cortex and too dark in
-    white matter has the right contrast as a whole.
+    Contrast is the mean of what lies above the tissue's mean in the rest of the region. It is
+    compared in the lesion's cortex and white matter, in its outermost layer and the rest, and in
+    the layer beside it: a lesion too bright in cortex and too dark in white matter has the right
+    contrast as a whole. Each part counts by its size over the lesion's, at most once.
 
     Args:
         fake: Shape (batch, contrast, x, y, z).
         real: Same shape.
+        labels: Shape (batch, `conditions.LABELS`, x, y, z).
+    """
+    lesion, region = labels[:, LESION : LESION + 1], labels[:, REGION : REGION + 1]
+    parts = lesion_parts(labels)
+    edge = PARTS.index("edge")
+    deep = parts[:, : len(CEREBRAL)].sum(1, keepdim=True) - parts[:, edge : edge + 1]
+    parts = torch.cat([parts, deep], 1)
+    means = []
+    for image in (fake, real):
+        around, _ = tissue_averages(image, labels, region * (1 - lesion))
+        flat = torch.bmm(around.transpose(1, 2), labels[:, :TISSUES].flatten(2))
+        means.append(part_means(image - flat.reshape(image.shape), parts))
+    share = parts.sum((2, 3, 4)) / lesion.sum((2, 3, 4)).clamp_min(1)
+    total = (_missed(*means).mean(2) * share.clamp_max(1)).sum(1)
+    return _over_lesions(total, lesion)
+
+
+def lesion_spread(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
+    """Difference of fake and true standard deviation in the lesion, tissue by tissue.
+
+    L1 alone draws what lesions have in common: too even. The images are averaged over 3 x 3 x 3
+    neighbours of the same tissue of the lesion first, so that grain cannot make up for the rest.
+    The sum of the contrasts counts as a contrast: how they vary together.
+
+    Args:
+        fake: The image with noise, shape (batch, contrast, x, y, z).
+        real: The true image.
         lesion: In {0, 1}, shape (batch, 1, x, y, z).
         rings: For each tissue its voxels in the region, same shape.
     """
-    total = fake.new_zeros(len(fake))
-    for ring in rings:
-        inside, around = lesion * ring, (1 - lesion) * ring
-        difference = contrast_against(fake, inside, around) - contrast_against(real, inside, around)
-        total = total + difference.abs().mean(1) * _share(inside, lesion)
-    return _over_lesions(total, lesion)
-
-
-def lesion_spread(smooth: Tensor, fake: Tensor, real: Tensor, lesion: Tensor,
-                  rings: Sequence[Tensor]) -> Tensor:  # fmt: skip
-    """Difference of fake and true standard deviation in the lesion, tissue by tissue.
-
-    L1 alone draws what lesions have in common: too even. The noise counts as it is, and cannot
-    make up for the rest. The sum of the contrasts counts as a contrast: how they vary together.
-
-    Args:
-        smooth: The image without noise, shape (batch, contrast, x, y, z).
-        fake: The image with noise.
-        real: The true image.
-        lesion: See `lesion_contrast`.
-        rings: See `lesion_contrast`.
-    """
-    fake, real = _with_sum(smooth + (fake - smooth).detach()), _with_sum(real)
+    fake, real = _with_sum(fake), _with_sum(real)
     total = fake.new_zeros(len(fake))
     for ring in rings:
         inside = lesion * ring
-        difference = masked_moments(fake, inside)[1] - masked_moments(real, inside)[1]
-        total = total + difference.abs().mean(1) * _share(inside, lesion)
+        sds = [masked_moments(_evened(image, inside), inside)[1] for image in (fake, real)]
+        total = total + _missed(*sds).mean(1) * _share(inside, lesion)
     return _over_lesions(total, lesion)
+
+
+def _missed(first: Tensor, second: Tensor) -> Tensor:
+    return F.smooth_l1_loss(first, second, reduction="none", beta=_ROUND)
+
+
+def _evened(image: Tensor, mask: Tensor) -> Tensor:
+    weight = F.avg_pool3d(mask, 3, stride=1, padding=1)
+    return F.avg_pool3d(image * mask, 3, stride=1, padding=1) / weight.clamp_min(1e-6)
 
 
 def _with_sum(image: Tensor) -> Tensor:
@@ -260,6 +277,6 @@ def reconstruction(
         "outside": outside,
         # The lesion is a small part of its region: on its own, or its grain is left to chance.
         "texture": texture(fake, target, region) + texture(fake, target, lesion),
-        "contrast": lesion_contrast(smooth, target, lesion, rings),
-        "spread": lesion_spread(smooth, fake, target, lesion, rings),
+        "contrast": lesion_contrast(smooth, target, labels),
+        "spread": lesion_spread(fake, target, lesion, rings),
     }

@@ -10,25 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from fcdsynth.core.tissue import CEREBRAL, Tissue
+from fcdsynth.core.tissue import Tissue
 from fcdsynth.synthesis.conditions import (
     LABELS,
     LESION,
     SOFT,
     TISSUES,
-    masked_moments,
     near_region,
     paint,
     surviving,
     tissue_averages,
 )
 from fcdsynth.synthesis.encoders import PooledEncoder
-from fcdsynth.synthesis.grain import grain_of, smoothed
+from fcdsynth.synthesis.grain import grain_of, smoothed, waves
+from fcdsynth.synthesis.profile import LesionSteps, profile, profile_length
 from fcdsynth.synthesis.pyramid import halve
 from fcdsynth.synthesis.spade import Embedding, Scale, SpadeBlock, pointwise
 
-_MOMENT_GAIN = 10.0  # moments of a lesion are of the order of a tenth
 _FIRST_GRAIN = 0.05  # of a style that was never trained
+_FIRST_SWELL = math.log(math.expm1(0.02))
 _EMPTY = -1.0
 # The style's guess of a tissue's mean counts as much as this many surviving voxels.
 _GUESS_VOX = 4.0
@@ -43,10 +43,10 @@ class Generator(nn.Module):
     The decoder starts at the coarsest of ``len(channels)`` scales and does upsample, then block,
     so that its last block modulates at full resolution: every voxel's label counts. The
     condition is averaged, not sampled, down to the coarser scales. The lesion style code acts
-    inside the lesion alone. The output is a correction of the painted tissue means, and a
-    factor for noise as strong and as smooth as that of the surroundings: a network that only
-    corrects draws the mean of all images that fit, which is smoother than any of them (Karras et
-    al. 2019, CVPR, add noise for the same reason).
+    inside the lesion alone. The output is a correction of the painted tissue means, a factor
+    for noise as strong and as smooth as that of the surroundings, and the strength of a slower
+    one: a network that only corrects draws the mean of all images that fit, which is smoother
+    than any of them (Karras et al. 2019, CVPR, add noise for the same reason).
 
     Nothing farther than ``reach_vox`` from the region counts, and the scales share their middle
     with the crop: around one region a crop of any size that holds its surroundings gives the same
@@ -92,8 +92,10 @@ class Generator(nn.Module):
         encoder = channels[:0:-1] or channels
         averages = TISSUES * (contrasts + 1)
         self.context_encoder = PooledEncoder(TISSUES + contrasts, encoder, averages, style)
-        moments = 2 * (1 + len(CEREBRAL)) * contrasts
-        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, moments, 2 * lesion_style)
+        told = profile_length(contrasts)
+        self.lesion_encoder = PooledEncoder(contrasts + 2, encoder, told, 2 * lesion_style)
+        self.steps = LesionSteps(contrasts, lesion_style)
+        self.steps.start_from(self.lesion_encoder.head)
         self.guess = nn.Linear(style, (TISSUES - 1) * contrasts)
         self.grain = nn.Linear(style, contrasts)
         nn.init.constant_(self.grain.bias, math.log(math.expm1(_FIRST_GRAIN)))
@@ -103,11 +105,13 @@ class Generator(nn.Module):
             SpadeBlock(a, b, condition, style, lesion_style, hidden, doubles=index > 0)
             for index, (a, b) in enumerate(zip(widths, channels, strict=False))
         )
-        self.last = nn.Conv3d(channels[-1], 2 * contrasts, 1)
+        self.last = nn.Conv3d(channels[-1], 3 * contrasts, 1)
         # A small start keeps the first images near the painted tissue means.
         nn.init.normal_(self.last.weight, std=0.01)
         self.noise_filter = nn.Conv3d(contrasts, contrasts, 3, padding=1, bias=False)
         nn.init.dirac_(self.noise_filter.weight)
+        self.wave_filter = nn.Conv3d(contrasts, contrasts, 1, bias=False)
+        nn.init.dirac_(self.wave_filter.weight)
         if channels_last:
             self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         if compiled:
@@ -183,24 +187,29 @@ class Generator(nn.Module):
         guess = guess.reshape(-1, TISSUES - 1, self.contrasts)
         return torch.cat([torch.full_like(guess[:, :1], _EMPTY), guess], 1)
 
-    def painted(self, context: Tensor, labels: Tensor, near: Tensor, style_code: Tensor) -> Tensor:
+    def painted(
+        self, context: Tensor, labels: Tensor, near: Tensor, style_code: Tensor, lesion_code: Tensor
+    ) -> Tensor:
         """Paint tissue means: those of the surviving surroundings, the style's where none are.
 
         A weighted mean of both, by voxels: the fewer voxels of a tissue survive, the more the
-        style decides.
+        style decides. On top come the steps of the lesion.
 
         Args:
             context: Images with the region blanked, shape (batch, contrast, x, y, z).
             labels: Shape (batch, `LABELS`, x, y, z).
             near: From `conditions.near_region`.
             style_code: Shape (batch, style).
+            lesion_code: Shape (batch, lesion_style).
 
         Returns:
-            Shape (batch, contrast, x, y, z), in [-1, 1].
+            Shape (batch, contrast, x, y, z), about [-1, 1].
         """
         means, counts = tissue_averages(context, labels, surviving(labels, near))
         guess = self.guessed_means(style_code)
-        return paint(labels, (means * counts + guess * _GUESS_VOX) / (counts + _GUESS_VOX))
+        means = (means * counts + guess * _GUESS_VOX) / (counts + _GUESS_VOX)
+        steps: Tensor = self.steps(labels, lesion_code)
+        return paint(labels, means) + steps
 
     def encode_lesion(
         self, image: Tensor, context: Tensor, labels: Tensor
@@ -221,13 +230,10 @@ class Generator(nn.Module):
         means, counts = tissue_averages(context, labels, surviving(labels, near))
         whole, _ = tissue_averages(image, labels, 1 - lesion)
         painted = paint(labels, torch.where(counts > 0, means, whole))
-        contrast = (image - painted) * lesion
-        moments = [*masked_moments(contrast, lesion)]
-        for tissue in CEREBRAL:
-            moments += masked_moments(contrast, lesion * labels[:, tissue : tissue + 1])
-        shown = torch.cat([contrast, labels[:, [LESION, SOFT]]], 1)
-        numbers = _MOMENT_GAIN * torch.cat(moments, 1)
-        code_mean, log_variance = self.lesion_encoder(shown, lesion, numbers).chunk(2, 1)
+        residual = image - painted
+        shown = torch.cat([residual * lesion, labels[:, [LESION, SOFT]]], 1)
+        told = profile(residual, labels)
+        code_mean, log_variance = self.lesion_encoder(shown, lesion, told).chunk(2, 1)
         return code_mean, log_variance.clamp(-10, 5)
 
     def _scales(self, condition: Tensor, lesion: Tensor, near: Tensor) -> list[Scale]:
@@ -265,7 +271,7 @@ class Generator(nn.Module):
         near = near_region(labels, self.reach_vox)
         if style_code is None:
             style_code = self._style(context, labels, surviving(labels, near))
-        painted = self.painted(context, labels, near, style_code)
+        painted = self.painted(context, labels, near, style_code, lesion_code)
         # Detached: the painted means get their gradient from the output they are added to.
         told = torch.cat([labels, context, painted.detach()], 1) * near
         scales = self._scales(told, labels[:, LESION : LESION + 1] * near, near)
@@ -277,7 +283,9 @@ class Generator(nn.Module):
                 )
             else:
                 features = block(features, scale, style_code, lesion_code)
-        correction, amplitude = pointwise(self.last, F.leaky_relu_(features, 0.2)).chunk(2, 1)
+        correction, amplitude, swell = pointwise(self.last, F.leaky_relu_(features, 0.2)).chunk(
+            3, 1
+        )
         smooth = torch.atanh(painted.clamp(-0.99, 0.99)) + correction
         if noise is None:
             return torch.tanh(smooth), torch.tanh(smooth)
@@ -286,6 +294,6 @@ class Generator(nn.Module):
         # Before the hyperbolic tangent, whose slope is that of the painted value.
         grain = F.softplus(amplitude + _UNIT) * sd[:, :, None, None, None]
         grain = grain / (1 - painted.detach().clamp(-0.9, 0.9).square())
-        return torch.tanh(smooth), torch.tanh(
-            smooth + grain * self.noise_filter(smoothed(noise, taps))
-        )
+        rough = smooth + grain * self.noise_filter(smoothed(noise, taps))
+        swell = F.softplus(swell + _FIRST_SWELL)
+        return torch.tanh(smooth), torch.tanh(rough + swell * self.wave_filter(waves(noise)))

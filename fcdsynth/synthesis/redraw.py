@@ -46,7 +46,7 @@ class RedrawSpec:
         subject: Id of the synthetic subject.
         host: Id of the subject whose images are redrawn.
         style: Id of the training patient whose lesion style is used; empty when it was drawn
-            from the standard normal law, or for a control.
+            from the law of all of them, or for a control.
         code: Lesion style code; zeros for a control.
         noise_seed: Seed of the noise maps.
         corner: First voxel of the crop.

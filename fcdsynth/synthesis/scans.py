@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from fcdsynth.core.errors import SettingsError
@@ -69,22 +69,29 @@ def law_of(scans: Sequence[Scan]) -> dict[str, Any] | None:
     }
 
 
-def sample(scans: Sequence[Scan], rng: np.random.Generator) -> tuple[float, ...]:
-    """Draw a code from the normal law with the codes' mean and covariance.
+def normal_like(codes: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw a code from the normal law with some codes' mean and covariance.
 
     Standard normal weights on the codes' deviations have that very law: no matrix is taken
-    apart, and the same numbers come out on any machine. Codes are often longer than scans are
+    apart, and the same numbers come out on any machine. Codes are often longer than they are
     many; a new one lies in the space that the known ones span.
 
     Args:
-        scans: At least two.
+        codes: Shape (known, code); of a single one comes the same.
         rng: Source of the weights.
+
+    Returns:
+        Shape (code,).
     """
-    codes = np.array([scan.code for scan in scans])
-    mean = codes.mean(0)
-    weights = rng.standard_normal(len(codes)) / np.sqrt(len(codes) - 1)
-    drawn = mean + (weights[:, None] * (codes - mean)).sum(0)
-    return tuple(round(float(x), 6) for x in drawn)
+    known = np.asarray(codes, dtype=float)
+    mean = known.mean(0)
+    weights = rng.standard_normal(len(known)) / np.sqrt(max(len(known) - 1, 1))
+    return np.asarray(mean + (weights[:, None] * (known - mean)).sum(0))
+
+
+def sample(scans: Sequence[Scan], rng: np.random.Generator) -> tuple[float, ...]:
+    """Draw the code of a scan that could be one of these, see `normal_like`."""
+    return tuple(round(float(x), 6) for x in normal_like([scan.code for scan in scans], rng))
 
 
 def require_scans(scans: Sequence[Scan], scan_style: str) -> None:

@@ -19,7 +19,7 @@ from fcdsynth.synthesis.contrasts import Contrasts, healthy_contrasts, lesion_co
 from fcdsynth.synthesis.data import SynthesisData
 from fcdsynth.synthesis.networks import Generator
 from fcdsynth.synthesis.patches import SynthesisPatches
-from fcdsynth.synthesis.scans import Scan, code_of, law_of
+from fcdsynth.synthesis.scans import Scan, code_of, law_of, normal_like
 from fcdsynth.synthesis.stretch import stretch_of, stretched
 from fcdsynth.synthesis.thickness import border_ratio
 
@@ -80,6 +80,11 @@ class Styles:
         centre = np.mean([known.mean for known in self.lesions], axis=0)
         code = np.asarray(lesion.mean) + np.asarray(lesion.sd) * rng.standard_normal(len(centre))
         return stretched(code, centre, self.stretch).astype(np.float32)
+
+    def code_between(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Draw a code from the normal law of all training lesions' codes, as far apart."""
+        codes = np.array([known.mean for known in self.lesions])
+        return stretched(normal_like(codes, rng), codes.mean(0), self.stretch).astype(np.float32)
 
     @classmethod
     def read(cls, folder: Path) -> Styles:

@@ -73,8 +73,8 @@ def synthesize(
             as in a BIDS derivative, ``realism.csv``, ``refusals.json``.
         seed: Seed of styles and noise; with a subject's id it decides all that is random.
         styles: Where a lesion's look comes from: ``training`` draws around the code of one
-            training lesion (its patient becomes a parent), ``normal`` from the standard normal
-            law the codes were pulled towards.
+            training lesion (its patient becomes a parent), ``normal`` from the normal law of all
+            their codes.
         mode: ``insert`` redraws a region, ``full`` the whole brain.
         scan_style: In full mode, where grey values come from: ``host`` is the host's own scan,
             ``sampled`` a new style of the law of the training scans, and the id of a training
@@ -104,7 +104,7 @@ def synthesize(
     trained = TrainedRun.open(run)
     known = Styles.read(trained.folder)
     cohort = Cohort.read(drawn)
-    _check(trained, known, cohort, styles)
+    _check(trained, known, cohort)
     if mode == "full":
         require_scans(known.scans, scan_style)
     choose_device(device)
@@ -136,7 +136,7 @@ def synthesize(
     return output.out
 
 
-def _check(trained: TrainedRun, known: Styles, cohort: Cohort, styles: str) -> None:
+def _check(trained: TrainedRun, known: Styles, cohort: Cohort) -> None:
     if not cohort.subjects:
         raise CohortError(cohort.name, "no subject", "at least one drawn subject",
                           "Run fcdsynth draw first.")  # fmt: skip
@@ -156,9 +156,9 @@ def _check(trained: TrainedRun, known: Styles, cohort: Cohort, styles: str) -> N
                     "Draw in training controls only.",
                 )
     lesional = any(subject.is_patient for subject in cohort.subjects)
-    if lesional and styles == "training" and not known.lesions:
+    if lesional and not known.lesions:
         raise SettingsError(
-            "styles", "training, with a generator that saw no lesion",
+            "styles", "a generator that saw no lesion",
             "a generator trained on patients", "Fit it on a cohort with lesion masks.",
         )  # fmt: skip
 

@@ -106,7 +106,8 @@ def write_origins(
     made_by = {
         "Mode": "insert" if whole is None else "full",
         "MaskSpec": record.get("draw"),
-        "StyleSource": style or ("standard normal law" if subject.is_patient else "none"),
+        "StyleSource": style
+        or ("normal law of the training lesions" if subject.is_patient else "none"),
         "ScanStyle": scan or "the surroundings of the region",
         "CheckpointSHA256": origins["checkpoint_sha256"],
         "GeneratorRunKey": origins["generator_key"],

@@ -175,7 +175,9 @@ def test_styles_from_the_normal_law_have_no_style_parent(world):
     assert synthesize(folder, "normal", *TAKE_ALL, "--styles", "normal") == 0
     made = Cohort.read(folder / "normal")
     assert [p.role for p in made["drawn-patient"].parents] == [Role.HOST]
-    assert sidecar(folder / "normal", PATIENT, "T1w")["StyleSource"] == "standard normal law"
+    assert sidecar(folder / "normal", PATIENT, "T1w")["StyleSource"] == (
+        "normal law of the training lesions"
+    )
 
 
 def test_a_stopped_run_goes_on(world, monkeypatch):

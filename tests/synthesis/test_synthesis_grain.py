@@ -1,11 +1,13 @@
 """The noise of the surroundings: measured, and drawn with the same strength and smoothness."""
 
+import math
+
 import pytest
 import torch
 
 from fcdsynth.core.tissue import Tissue
 from fcdsynth.synthesis.conditions import label_channels
-from fcdsynth.synthesis.grain import grain_of, measured_grain, smoothed
+from fcdsynth.synthesis.grain import grain_of, measured_grain, smoothed, waves
 
 SIZE = 32
 
@@ -45,3 +47,16 @@ def test_without_surroundings_the_style_decides():
     sd, taps = grain_of(guess, torch.randn(1, 1, SIZE, SIZE, SIZE), labels, where)
     assert torch.equal(sd, guess)
     assert not taps.any()
+
+
+def test_waves_are_slow_and_keep_the_variance():
+    noise = torch.randn(2, 2, 48, 48, 48, generator=torch.Generator().manual_seed(2))
+    made = waves(noise)[:, :, 4:-4, 4:-4, 4:-4]
+    assert made.shape == (2, 2, 40, 40, 40)
+    assert made.std().item() == pytest.approx(1, abs=0.05)
+    # Two Gaussians of 2 voxels that are d apart overlap by exp(-d^2 / 16).
+    for apart in (1, 2, 4):
+        along = (made[:, :, apart:] * made[:, :, :-apart]).mean() / made.square().mean()
+        assert along.item() == pytest.approx(math.exp(-(apart**2) / 16), abs=0.05)
+    other = (made[:, 0] * made[:, 1]).mean() / made.square().mean()
+    assert other.item() == pytest.approx(0, abs=0.05)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from fcdsynth.core.tissue import Tissue
 from fcdsynth.synthesis import losses
+from fcdsynth.synthesis.conditions import LESION, label_channels
 
 
 def scores(value):
@@ -67,60 +69,95 @@ def test_kl_is_zero_at_the_prior_and_counts_lesions_only():
     assert losses.kl_divergence(mean, log_variance, torch.zeros(2)).item() == 0
 
 
+def missed(difference):
+    return difference - 0.01
+
+
+def _block(cortex=None):
+    """Labels of a 4 x 4 x 4 block, its first half the lesion, all of it redrawn."""
+    lesion = torch.zeros(1, 4, 4, 4)
+    lesion[:, :2] = 1
+    tissue = torch.full((1, 4, 4, 4), int(Tissue.WHITE_MATTER))
+    if cortex is not None:
+        tissue[cortex] = int(Tissue.CORTEX)
+    return lesion[:, None], label_channels(tissue, lesion, lesion, torch.ones_like(lesion))
+
+
 def test_lesion_contrast_does_not_mind_a_shift_of_the_whole_image():
-    lesion = torch.zeros(1, 1, 4, 4, 4)
-    lesion[..., :2, :, :] = 1
-    region = [torch.ones_like(lesion)]
+    lesion, labels = _block()
     real = 0.5 * lesion.repeat(1, 2, 1, 1, 1)
-    shifted = losses.lesion_contrast(real + 0.3, real, lesion, region)
+    shifted = losses.lesion_contrast(real + 0.3, real, labels)
     assert shifted.item() == pytest.approx(0, abs=1e-6)
-    assert losses.lesion_contrast(0 * real, real, lesion, region).item() == pytest.approx(0.5)
-    assert losses.lesion_contrast(0 * real, real, 0 * lesion, region).item() == 0
+    # White matter, its inner and its outer layer miss 0.5 each: by their shares 1, 1/2 and 1/2.
+    assert losses.lesion_contrast(0 * real, real, labels).item() == pytest.approx(2 * missed(0.5))
+    labels[:, LESION] = 0
+    assert losses.lesion_contrast(0 * real, real, labels).item() == 0
 
 
 def test_lesion_contrast_is_that_of_each_tissue_by_its_share():
-    lesion, cortex = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 1, 4, 4, 4)
-    lesion[..., :2, :, :] = 1
-    cortex[..., :1] = 1  # a quarter of lesion and ring
+    cortex = torch.zeros(1, 4, 4, 4, dtype=torch.bool)
+    cortex[..., :1] = True  # a quarter of lesion, of its layers and of the ring
+    lesion, labels = _block(cortex)
     real = torch.zeros(1, 1, 4, 4, 4)
-    fake = lesion * (0.9 * cortex - 0.3 * (1 - cortex))  # zero on the whole
-    rings = [cortex, 1 - cortex]
-    found = losses.lesion_contrast(fake, real, lesion, rings).item()
-    assert found == pytest.approx(0.25 * 0.9 + 0.75 * 0.3)
-    assert losses.lesion_contrast(fake, real, lesion, [rings[0] + rings[1]]).item() < 1e-6
+    fake = lesion * (0.9 * cortex.float() - 0.3 * (~cortex).float())  # zero on the whole
+    found = losses.lesion_contrast(fake, real, labels).item()
+    # Half of the lesion is deep and half its outermost layer: both are right.
+    assert found == pytest.approx(0.25 * missed(0.9) + 0.75 * missed(0.3))
+    _, one = _block()
+    assert losses.lesion_contrast(fake, real, one).item() < 1e-6
+
+
+def test_lesion_contrast_looks_at_the_border_from_both_sides():
+    _, labels = _block()
+    real = torch.zeros(1, 1, 4, 4, 4)
+    fake = real.clone()
+    fake[:, :, 0], fake[:, :, 1] = 0.4, -0.4  # zero over the lesion
+    # By hand: deep and edge miss 0.4, half of the lesion each.
+    assert losses.lesion_contrast(fake, real, labels).item() == pytest.approx(missed(0.4))
+    fake = real.clone()
+    fake[:, :, 2] = 0.4  # beside it; the ring's mean rises by 0.2
+    # White matter, deep and edge fall by 0.2; what lies beside rises by 0.2, half of the lesion.
+    found = losses.lesion_contrast(fake, real, labels).item()
+    assert found == pytest.approx(2 * missed(0.2) + 0.5 * missed(0.2))
+    # Small differences count as squares over twice 0.02.
+    found = losses.lesion_contrast(
+        real + 0.01 * labels[:, LESION : LESION + 1], real, labels
+    ).item()
+    assert found == pytest.approx(2 * 0.01**2 / 0.04)
 
 
 def test_lesion_spread_is_the_difference_of_standard_deviations():
-    lesion = torch.zeros(1, 1, 4, 4, 4)
-    lesion[..., :2, :, :] = 1
+    lesion = torch.zeros(1, 1, 8, 4, 4)
+    lesion[:, :, :4] = 1
     region = [torch.ones_like(lesion)]
-    real = torch.zeros(1, 2, 4, 4, 4)
-    real[..., ::2] = 0.6  # half 0 and half 0.6: SD 0.3; of the sum over root two, 0.3 root two
+    real = torch.zeros(1, 2, 8, 4, 4)
+    real[:, :, :2] = 0.6  # half 0 and half 0.6; where they meet neighbours make 0.4 and 0.2
     even = torch.full_like(real, 0.3)
+    sd = torch.tensor([0.6, 0.4, 0.2, 0.0]).std(correction=0).item()  # of the sum root two more
 
     def spread(made):
-        return losses.lesion_spread(made, made, real, lesion, region).item()
+        return losses.lesion_spread(made, real, lesion, region).item()
 
-    assert spread(even) == pytest.approx((2 + 2**0.5) * 0.3 / 3, abs=2e-3)
+    by_hand = (2 * missed(sd) + missed(2**0.5 * sd)) / 3
+    assert spread(even) == pytest.approx(by_hand, abs=2e-3)
     assert spread(real + 0.2) == pytest.approx(0, abs=1e-6)
     other = real.clone()
-    other[..., 2:, :, :] = 9.0  # outside the lesion
+    other[:, :, 4:] = 9.0  # outside the lesion
     assert spread(other) == pytest.approx(0, abs=1e-6)
     # Each contrast is right, but one is high where the other is low.
     against = real.clone()
     against[:, 1] = 0.6 - against[:, 1]
-    assert spread(against) == pytest.approx(2**0.5 * 0.3 / 3, abs=2e-3)
+    assert spread(against) == pytest.approx(missed(2**0.5 * sd) / 3, abs=2e-3)
 
 
-def test_noise_counts_in_the_spread_and_learns_nothing_from_it():
-    lesion = torch.ones(1, 1, 6, 6, 6)
-    smooth = torch.zeros(1, 1, 6, 6, 6, requires_grad=True)
-    strength = torch.tensor(0.1, requires_grad=True)
-    noise = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(0))
-    real = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(1))
-    losses.lesion_spread(smooth, smooth + strength * noise, real, lesion, [lesion]).backward()
-    assert smooth.grad.abs().max() > 0
-    assert strength.grad is None or strength.grad == 0
+def test_grain_makes_up_for_little_of_the_spread():
+    lesion = torch.ones(1, 1, 12, 12, 12)
+    source = torch.Generator().manual_seed(0)
+    grain = 0.3 * torch.randn(1, 1, 12, 12, 12, generator=source)
+    real = torch.linspace(-0.5, 0.5, 12).reshape(1, 1, 12, 1, 1).expand_as(lesion)
+    even, rough = torch.zeros_like(lesion), grain / grain.std() * real.std()
+    missing = losses.lesion_spread(even, real, lesion, [lesion]).item()
+    assert losses.lesion_spread(rough, real, lesion, [lesion]).item() > 0.7 * missing
 
 
 def test_texture_tells_grain_from_smooth():

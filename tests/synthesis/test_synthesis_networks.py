@@ -62,8 +62,9 @@ def correction(network, image, labels):
     context = blanked(image, labels)
     with torch.no_grad():
         near = near_region(labels, network.reach_vox)
-        painted = network.painted(context, labels, near, style).clamp(-0.99, 0.99)
-        drawn = network(context, labels, torch.ones(len(image), 3), style_code=style)[0]
+        code = torch.ones(len(image), 3)
+        painted = network.painted(context, labels, near, style, code).clamp(-0.99, 0.99)
+        drawn = network(context, labels, code, style_code=style)[0]
     return torch.atanh(drawn) - torch.atanh(painted)
 
 
@@ -349,7 +350,7 @@ def test_the_style_decides_where_no_tissue_survives():
     style = torch.randn(1, 4)
     guess = network.guessed_means(style)
     assert torch.equal(guess[0, Tissue.BACKGROUND], torch.tensor([-1.0, -1.0]))
-    painted = network.painted(context, labels, near_region(labels, 6), style)
+    painted = network.painted(context, labels, near_region(labels, 6), style, torch.ones(1, 3))
     # 180 voxels of cortex survive and outweigh the guess of 4; the border voxel is softened.
     cortex = (180 * 0.3 + 4 * guess[0, Tissue.CORTEX]) / 184
     torch.testing.assert_close(painted[0, :, 0, 0, 0], cortex)

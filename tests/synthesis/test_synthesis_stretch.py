@@ -74,3 +74,16 @@ def test_codes_are_drawn_around_the_stretched_mean():
     drawn = np.array([known.code_like(wide, rng)[0] for _ in range(400)])
     assert drawn.mean() == pytest.approx(2, abs=0.15)
     assert drawn.std() == pytest.approx(1, abs=0.1)
+
+
+def test_codes_between_lesions_have_their_covariance_and_the_stretch():
+    codes = np.array([[0.0, 1.0], [2.0, 1.0], [1.0, -2.0]])
+    lesions = tuple(LesionStyle(f"sub-{n}", tuple(code), (0.5, 0.5), (), 1.0)
+                    for n, code in enumerate(codes))  # fmt: skip
+    known = Styles(32, 4.0, (1.0, 1.0, 1.0), False, lesions, (), (), 1.5)
+    rng = np.random.default_rng(0)
+    drawn = np.array([known.code_between(rng) for _ in range(20000)])
+    np.testing.assert_allclose(drawn.mean(0), [1.0, 0.0], atol=0.05)
+    np.testing.assert_allclose(np.cov(drawn.T), 1.5**2 * np.cov(codes.T), atol=0.15)
+    alone = Styles(32, 4.0, (1.0, 1.0, 1.0), False, lesions[:1], (), (), 1.5)
+    assert alone.code_between(rng).tolist() == [0, 1]
