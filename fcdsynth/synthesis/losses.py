@@ -12,10 +12,8 @@ from fcdsynth.core.tissue import CEREBRAL
 from fcdsynth.synthesis.conditions import (
     LESION,
     REGION,
-    TISSUES,
     masked_moments,
     near_region,
-    tissue_averages,
 )
 from fcdsynth.synthesis.profile import PARTS, lesion_parts, part_means
 
@@ -125,18 +123,26 @@ def lesion_contrast(fake: Tensor, real: Tensor, labels: Tensor) -> Tensor:
         labels: Shape (batch, `conditions.LABELS`, x, y, z).
     """
     lesion, region = labels[:, LESION : LESION + 1], labels[:, REGION : REGION + 1]
-    parts = lesion_parts(labels)
-    edge = PARTS.index("edge")
-    deep = parts[:, : len(CEREBRAL)].sum(1, keepdim=True) - parts[:, edge : edge + 1]
-    parts = torch.cat([parts, deep], 1)
+    tissues, parts = labels[:, list(CEREBRAL)], lesion_parts(labels)
+    shown = torch.cat([parts, tissues * region * (1 - lesion)], 1)
+    sizes = _with_deep(parts.sum((2, 3, 4))[..., None])
+    # Voxels of each tissue in each part: with them, means of residuals come from plain means.
+    mix = part_means(tissues, parts) * parts.sum((2, 3, 4))[..., None]
     means = []
     for image in (fake, real):
-        around, _ = tissue_averages(image, labels, region * (1 - lesion))
-        flat = torch.bmm(around.transpose(1, 2), labels[:, :TISSUES].flatten(2))
-        means.append(part_means(image - flat.reshape(image.shape), parts))
-    share = parts.sum((2, 3, 4)) / lesion.sum((2, 3, 4)).clamp_min(1)
+        found = part_means(image, shown)
+        own, around = found[:, : len(PARTS)], found[:, len(PARTS) :]
+        total = own * mix.sum(2, keepdim=True) - torch.bmm(mix, around)
+        means.append(_with_deep(total) / sizes.clamp_min(1))
+    share = sizes[..., 0] / lesion.sum((2, 3, 4)).clamp_min(1)
     total = (_missed(*means).mean(2) * share.clamp_max(1)).sum(1)
     return _over_lesions(total, lesion)
+
+
+def _with_deep(sums: Tensor) -> Tensor:
+    # Shape (batch, part, ...): what is inside but not in the outermost layer comes last.
+    cortex, white, edge = (sums[:, PARTS.index(name)] for name in ("cortex", "white", "edge"))
+    return torch.cat([sums, (cortex + white - edge)[:, None]], 1)
 
 
 def lesion_spread(fake: Tensor, real: Tensor, lesion: Tensor, rings: Sequence[Tensor]) -> Tensor:
@@ -166,8 +172,18 @@ def _missed(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _evened(image: Tensor, mask: Tensor) -> Tensor:
-    weight = F.avg_pool3d(mask, 3, stride=1, padding=1)
-    return F.avg_pool3d(image * mask, 3, stride=1, padding=1) / weight.clamp_min(1e-6)
+    return _box_sum(image * mask) / _box_sum(mask).clamp_min(1)
+
+
+def _box_sum(volume: Tensor) -> Tensor:
+    # Sums of slices: pooling would keep its input for the way back.
+    for axis in (2, 3, 4):
+        edge = [0] * 6
+        edge[2 * (4 - axis)] = edge[2 * (4 - axis) + 1] = 1
+        wide, length = F.pad(volume, edge), volume.shape[axis]
+        first, second, third = (wide.narrow(axis, start, length) for start in range(3))
+        volume = first + second + third
+    return volume
 
 
 def _with_sum(image: Tensor) -> Tensor:

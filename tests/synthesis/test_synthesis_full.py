@@ -57,6 +57,7 @@ def world(tmp_path_factory):
              "--out", str(folder / "run"), "--data.full_share", "0.9", "--data.light", "0",
              "--data.bend_vox", "0", "--data.steps_per_epoch", "60", "--model.style", "8",
              "--model.adversarial", "0", "--model.region", "0", "--model.texture", "1",
+             "--model.contrast", "0",
              "--model.generator_rate", "0.02", "--model.average_decay", "0.8"]  # fmt: skip
     assert main(words) == 0
     drawn = drawn_cohort(real, folder / "drawn", HOST)
