@@ -16,6 +16,7 @@ from fcdsynth.synthesis.conditions import LESION, REGION, masked_moments
 
 PARTS = ("cortex", "white", "edge", "beside")
 GAIN = 10.0  # numbers of a lesion are of the order of a tenth
+_FIRST_STEP = 0.01  # share of the usual start, for codes that are not read as they are
 _FIRST_LOG_VARIANCE = -4.0  # a code that says nothing yet would be drowned by a spread of 1
 
 
@@ -96,6 +97,8 @@ class LesionSteps(nn.Module):
         self.contrasts = contrasts
         self.read = nn.Linear(lesion_style, len(PARTS) * contrasts)
         nn.init.zeros_(self.read.bias)
+        with torch.no_grad():
+            self.read.weight.mul_(_FIRST_STEP)
 
     def forward(self, labels: Tensor, lesion_code: Tensor) -> Tensor:
         """Paint the steps; 0 away from the lesion, shape (batch, contrast, x, y, z).
