@@ -217,6 +217,8 @@ def main() -> None:
     """Run it."""
     options = arguments(__doc__ or "")
     size = QUICK if options.quick else Size()
+    if options.quick:  # a process takes longer to start than all its tiny heads
+        options.workers = 1
     figures = Figures("synthesis", options.quick)
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch) / "work"

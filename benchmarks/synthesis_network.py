@@ -133,7 +133,7 @@ def label_voxels_acting(quick: bool) -> tuple[int, int, int]:
     def correction(told: Tensor) -> Tensor:
         near = near_region(told, own.reach_vox)
         style = torch.zeros(1, STYLE)
-        painted = own.painted(context, told, near, style).clamp(-0.99, 0.99)
+        painted = own.painted(context, told, near, style, code).clamp(-0.99, 0.99)
         return torch.atanh(own(context, told, code, style_code=style)[0]) - torch.atanh(painted)
 
     def image_of(told: Tensor) -> Tensor:
