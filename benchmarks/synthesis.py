@@ -217,8 +217,6 @@ def main() -> None:
     """Run it."""
     options = arguments(__doc__ or "")
     size = QUICK if options.quick else Size()
-    if options.quick:  # a process takes longer to start than all its tiny heads
-        options.workers = 1
     figures = Figures("synthesis", options.quick)
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch) / "work"
@@ -226,6 +224,8 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         anatomies = None if options.quick else options.data / "anatomies"
         table = simulated(work, size, anatomies, options.workers)
+        if options.quick:  # a process takes longer to start than its share of tiny heads
+            options.workers = 1
         run = fitted(work / "generator", work / "cohort", size.config)
         drawn = draw(str(work / "cohort"), str(work / "drawn"), lesions=size.lesions,
                      controls=size.controls, seed=5, growth_trials=size.trials,
