@@ -88,10 +88,15 @@ def near_region(labels: Tensor, reach_vox: int) -> Tensor:
     """
     reached = labels[:, REGION : REGION + 1]
     for axis in range(3):
-        kernel, padding = [1, 1, 1], [0, 0, 0]
-        kernel[axis], padding[axis] = 2 * reach_vox + 1, reach_vox
-        reached = F.max_pool3d(reached, kernel, stride=1, padding=padding)
+        reached = grown_along(reached, axis, reach_vox)
     return reached
+
+
+def grown_along(mask: Tensor, axis: int, reach_vox: int) -> Tensor:
+    """A mask of shape (batch, 1, x, y, z) and what lies no farther from it along one of x, y, z."""
+    kernel, padding = [1, 1, 1], [0, 0, 0]
+    kernel[axis], padding[axis] = 2 * reach_vox + 1, reach_vox
+    return F.max_pool3d(mask, kernel, stride=1, padding=padding)
 
 
 def surviving(labels: Tensor, near: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.synthesis.pyramid import neighbours
 
 # The style's guess of the noise counts as much as this many measured voxels.
 _GUESS_VOX = 64.0
@@ -86,12 +87,8 @@ def smoothed(noise: Tensor, taps: Tensor) -> Tensor:
     """
     for number, axis in enumerate((2, 3, 4)):
         tap = taps[:, :, number, None, None, None]
-        last = noise.shape[axis] - 1
-        edge = [0] * 6
-        edge[2 * (4 - axis)] = edge[2 * (4 - axis) + 1] = 1
-        wide = F.pad(noise, edge)
-        around = wide.narrow(axis, 0, last + 1) + wide.narrow(axis, 2, last + 1)
-        noise = (noise + tap * around) / (1 + 2 * tap.square()).sqrt()
+        before, _, after = neighbours(noise, axis)
+        noise = (noise + tap * (before + after)) / (1 + 2 * tap.square()).sqrt()
     return noise
 
 

@@ -9,13 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fcdsynth.core.tissue import CEREBRAL
-from fcdsynth.synthesis.conditions import (
-    LESION,
-    REGION,
-    masked_moments,
-    near_region,
-)
+from fcdsynth.synthesis.conditions import LESION, REGION, masked_moments, near_region
 from fcdsynth.synthesis.profile import PARTS, lesion_parts, part_means
+from fcdsynth.synthesis.pyramid import neighbours
 
 Judgement = Sequence[Sequence[Tensor]]
 # Differences of a lesion's numbers below this, 0.1 robust SD of the brain, count as squares: their
@@ -125,9 +121,10 @@ def lesion_contrast(fake: Tensor, real: Tensor, labels: Tensor) -> Tensor:
     lesion, region = labels[:, LESION : LESION + 1], labels[:, REGION : REGION + 1]
     tissues, parts = labels[:, list(CEREBRAL)], lesion_parts(labels)
     shown = torch.cat([parts, tissues * region * (1 - lesion)], 1)
-    sizes = _with_deep(parts.sum((2, 3, 4))[..., None])
+    counts = parts.sum((2, 3, 4))[..., None]
+    sizes = _with_deep(counts)
     # Voxels of each tissue in each part: with them, means of residuals come from plain means.
-    mix = part_means(tissues, parts) * parts.sum((2, 3, 4))[..., None]
+    mix = part_means(tissues, parts) * counts
     means = []
     for image in (fake, real):
         found = part_means(image, shown)
@@ -178,11 +175,8 @@ def _evened(image: Tensor, mask: Tensor) -> Tensor:
 def _box_sum(volume: Tensor) -> Tensor:
     # Sums of slices: pooling would keep its input for the way back.
     for axis in (2, 3, 4):
-        edge = [0] * 6
-        edge[2 * (4 - axis)] = edge[2 * (4 - axis) + 1] = 1
-        wide, length = F.pad(volume, edge), volume.shape[axis]
-        first, second, third = (wide.narrow(axis, start, length) for start in range(3))
-        volume = first + second + third
+        before, same, after = neighbours(volume, axis)
+        volume = before + same + after
     return volume
 
 

@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fcdsynth.core.tissue import CEREBRAL
-from fcdsynth.synthesis.conditions import LESION, REGION, masked_moments
+from fcdsynth.synthesis.conditions import LESION, REGION, grown_along, masked_moments
 
 PARTS = ("cortex", "white", "edge", "beside")
-GAIN = 10.0  # numbers of a lesion are of the order of a tenth
+_GAIN = 10.0  # numbers of a lesion are of the order of a tenth
 _FIRST_STEP = 0.01  # share of the usual start, for codes that are not read as they are
 _FIRST_LOG_VARIANCE = -4.0  # a code that says nothing yet would be drowned by a spread of 1
 
 
 def _grown(mask: Tensor) -> Tensor:
     # The six neighbours of each voxel.
-    along = []
-    for axis in range(3):
-        kernel, padding = [1, 1, 1], [0, 0, 0]
-        kernel[axis], padding[axis] = 3, 1
-        along.append(F.max_pool3d(mask, kernel, stride=1, padding=padding))
-    return torch.maximum(torch.maximum(along[0], along[1]), along[2])
+    x, y, z = (grown_along(mask, axis, 1) for axis in range(3))
+    return torch.maximum(torch.maximum(x, y), z)
 
 
 def lesion_parts(labels: Tensor) -> Tensor:
@@ -78,10 +73,10 @@ def profile(residual: Tensor, labels: Tensor) -> Tensor:
         run fastest.
     """
     lesion, parts = labels[:, LESION : LESION + 1], lesion_parts(labels)
-    inside = [lesion, *(parts[:, part : part + 1] for part in range(len(CEREBRAL)))]
-    spreads = [masked_moments(residual, mask)[1] for mask in inside]
-    numbers = [part_means(residual, parts).flatten(1), masked_moments(residual, lesion)[0]]
-    return GAIN * torch.cat([*numbers, *spreads], 1)
+    own = [parts[:, part : part + 1] for part in range(len(CEREBRAL))]
+    mean, spread = masked_moments(residual, lesion)
+    spreads = [masked_moments(residual, mask)[1] for mask in own]
+    return _GAIN * torch.cat([part_means(residual, parts).flatten(1), mean, spread, *spreads], 1)
 
 
 class LesionSteps(nn.Module):
@@ -117,7 +112,7 @@ class LesionSteps(nn.Module):
         """Let the first numbers of a code be the means of the parts, and the steps read them.
 
         A start, in place. The edge's step comes on top of its tissue's: it is taken relative to
-        the whole lesion. Nothing is changed where a code is shorter than the means are many.
+        the whole lesion. Where a code is shorter than the means are many only its spread is set.
 
         Args:
             head: The layer that makes means and log-variances of codes; its last inputs are
@@ -136,4 +131,4 @@ class LesionSteps(nn.Module):
             head.weight[number, first + number] = 1
             if PARTS[part] == "edge":
                 head.weight[number, first + count + contrast] = -1
-            self.read.weight[number, number] = 1 / GAIN
+            self.read.weight[number, number] = 1 / _GAIN

@@ -1,4 +1,4 @@
-"""Halve and double volumes about their middle, so that a crop's size moves no cell."""
+"""Halve, double and move volumes about their middle, so that a crop's size moves no cell."""
 
 from __future__ import annotations
 
@@ -57,3 +57,17 @@ def double(volume: Tensor, size: Sequence[int]) -> Tensor:
     for axis, n in enumerate(size, start=2):
         finer = finer.narrow(axis, (finer.shape[axis] - n) // 2, n)
     return finer
+
+
+def neighbours(volume: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A volume moved by one voxel either way along an axis, with itself between; zeros come in.
+
+    Args:
+        volume: Shape (batch, channel, x, y, z).
+        axis: 2, 3 or 4.
+    """
+    edge, length = [0] * 6, volume.shape[axis]
+    edge[2 * (4 - axis)] = edge[2 * (4 - axis) + 1] = 1
+    wide = F.pad(volume, edge)
+    before, same, after = (wide.narrow(axis, start, length) for start in range(3))
+    return before, same, after
