@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from fcdsynth.core.errors import RunError
 TABLE = "detections.csv"
 SUBJECTS = "subjects.csv"
 OPERATING_POINT = "operating_point.json"
+_LEAST, _MOST_ODDS = 1e-6, 500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,26 @@ class OperatingPoint:
         temperature: Divides the logits before the sigmoid.
         threshold: A voxel belongs to a cluster when its probability reaches this.
         min_volume_ml: Smaller clusters are dropped.
+        score_slope: Of the line that turns the log odds of a cluster's raw score into those of
+            lying in a lesion (Platt 1999).
+        score_intercept: Of the same line.
         chosen_on: Ids of the validation subjects it was chosen on.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
     min_volume_ml: float = 0.1
+    score_slope: float = 1.0
+    score_intercept: float = 0.0
     chosen_on: tuple[str, ...] = ()
+
+    def calibrated(self, raw: float) -> float:
+        """Probability that a cluster of a raw score in [0, 1] lies in a lesion."""
+        if self.score_slope == 1 and self.score_intercept == 0:
+            return raw
+        near = min(max(raw, _LEAST), 1 - _LEAST)
+        odds = self.score_slope * math.log(near / (1 - near)) + self.score_intercept
+        return 1 / (1 + math.exp(-min(max(odds, -_MOST_ODDS), _MOST_ODDS)))
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary."""

@@ -102,12 +102,14 @@ class Ensemble:
 
     @property
     def point(self) -> OperatingPoint:
-        """Median threshold and smallest volume; the temperature is each model's own."""
+        """Medians of the models' points; the temperature is each model's own."""
         points = [model.point for model in self.models]
         return OperatingPoint(
             median(p.temperature for p in points),
             median(p.threshold for p in points),
             median(p.min_volume_ml for p in points),
+            median(p.score_slope for p in points),
+            median(p.score_intercept for p in points),
             tuple(sorted({name for p in points for name in p.chosen_on})),
         )
 

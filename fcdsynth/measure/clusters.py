@@ -38,7 +38,7 @@ def find_clusters(
     Args:
         subject: Subject id.
         probability: Calibrated map on the native T1w grid.
-        point: Threshold and smallest volume.
+        point: Threshold, smallest volume and calibration of scores.
         to_mni: 4 x 4 matrix from the native T1w world to MNI (RAS+ mm), None when unknown.
             The side comes from the MNI x when there is one, else from the world's x.
 
@@ -58,7 +58,8 @@ def find_clusters(
         if to_mni is not None:
             x, y, z, _ = np.asarray(to_mni, dtype=float) @ (*component.centre_mm, 1.0)
             mni = (float(x), float(y), float(z))
-        found.append((cluster_score(values, grid.voxel_ml), component, values, mni))
+        score = point.calibrated(cluster_score(values, grid.voxel_ml))
+        found.append((score, component, values, mni))
     found.sort(key=lambda item: (-item[0], item[1].label))
     lookup = np.zeros(len(components) + 1, dtype=np.int16)
     clusters = []

@@ -175,10 +175,20 @@ def participant(spec: SubjectSpec) -> dict[str, str]:
     return row
 
 
-def participant_rows(specs: Sequence[SubjectSpec], split: bool) -> list[dict[str, str]]:
-    """Rows of participants.tsv, the split column filled where asked for."""
+def participant_rows(
+    specs: Sequence[SubjectSpec], split: bool | Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Rows of participants.tsv, the split column filled where asked for.
+
+    Args:
+        specs: The subjects.
+        split: Each subject's split by id, or whether to deal splits in turn.
+    """
     people = [participant(spec) for spec in specs]
-    if split:
+    if isinstance(split, Mapping):
+        for row in people:
+            row["split"] = split[row["participant_id"]]
+    elif split:
         for group in ("fcd", "hc"):
             members = [row for row in people if row["group"] == group]
             for place, row in enumerate(members):
@@ -219,14 +229,17 @@ def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], end: str) -> 
 
 
 def write_dataset(
-    folder: Path, specs: Sequence[SubjectSpec], split: bool, laws: Mapping[str, Any]
-) -> None:
+    folder: Path,
+    specs: Sequence[SubjectSpec],
+    split: bool | Mapping[str, str],
+    laws: Mapping[str, Any],
+) -> None:  # fmt: skip
     """Write what describes the whole folder; the subjects' own folders are there already.
 
     Args:
         folder: The BIDS folder.
         specs: The subjects.
-        split: Whether to fill the split column.
+        split: Each subject's split by id, or whether to deal splits in turn.
         laws: What is true of the whole phantom and hidden from all methods, as plain data.
     """
     people = participant_rows(specs, split)

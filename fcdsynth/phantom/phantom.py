@@ -18,6 +18,7 @@ from fcdsynth.phantom.bank import fill_bank, take
 from fcdsynth.phantom.difficulty import difficulty_of
 from fcdsynth.phantom.lesionlaw import LesionLaw
 from fcdsynth.phantom.like import people_like
+from fcdsynth.phantom.parted import Part, draw_parts, require_parts
 from fcdsynth.phantom.pose import head_matrix
 from fcdsynth.phantom.prepared import RAW, write_cohort, write_subject
 from fcdsynth.phantom.report import write_check, write_report
@@ -36,6 +37,7 @@ def phantom(
     seed: int = 0,
     world: int | None = None,
     like: str | None = None,
+    parts: list[Part] | None = None,
     anatomies: str | None = None,
     spacing: float = 1.0,
     workers: int = 1,
@@ -68,6 +70,9 @@ def phantom(
             protocols, lobe, side and split: a BIDS folder of which participants.tsv and the
             sidecars are read, or ``ds004199``, whose table is at hand. Takes the place of
             patients, controls, sites, confounded and split.
+        parts: Groups of subjects from anatomies of their own, each with its split, so that no
+            anatomy is trained on and tested; takes the place of patients, controls, confounded
+            and split. Best given in a file: see ``configs/study/study-phantom.yaml``.
         anatomies: Folder of FreeSurfer-style label maps (``*.nii.gz``), one drawn per subject;
             the ICBM152 brain of nilearn when not given.
         spacing: Voxel size in mm, 0.8 to 4; scanners differ from it by up to a fifth, FLAIR
@@ -98,6 +103,7 @@ def phantom(
         CohortError: If a label map or the data set to imitate cannot be read.
         RunError: If ``out`` holds something else.
     """
+    _require(like is None or parts is None, "parts", "parts and like", "one of them")
     _require(patients >= 0 and controls >= 0 and patients + controls > 0, "patients",
              f"{patients} patients and {controls} controls", "at least one subject")  # fmt: skip
     _require(sites >= 1, "sites", str(sites), "at least 1")
@@ -115,7 +121,11 @@ def phantom(
         error_share=error_share if errors != "none" else 0.0,
         mix=errors,
     )
-    if like is None:
+    splits: bool | dict[str, str] = split and like is None
+    if parts is not None:
+        require_parts(parts, names)
+        roster, splits = draw_parts(parts, sites, seed, law)
+    elif like is None:
         roster = draw_roster(patients, controls, sites, seed, names, law, confounded)
     else:
         roster = roster_like(people_like(like), seed, names, law)
@@ -125,7 +135,7 @@ def phantom(
         "difficulty": difficulty, "contrast_sd": list(law.difficulty.contrast_sd),
         "errors": errors, "error_share": error_share, "confounded": confounded, "split": split,
         "prepared": prepared, "report": report,
-    }  # fmt: skip
+    } | ({"parts": plain(parts)} if parts else {})  # fmt: skip
     run = Run(out, "phantom", settings, [folder] if folder else [], seed)
     if run.complete:
         return run.out
@@ -138,15 +148,14 @@ def phantom(
         work = functools.partial(_one, run.folder, raw, bank, spacing, roster, report)
         map_items(work, todo, "simulating subjects", workers)
         shutil.rmtree(bank)
-        split = split and like is None
         laws = {"world": plain(nature), "difficulty": plain(law.difficulty),
                 "readers": [plain(reader) for reader in roster.readers.values()],
                 "errors": errors, "error_share": error_share}  # fmt: skip
-        bids.write_dataset(raw, roster.specs, split, laws)
+        bids.write_dataset(raw, roster.specs, splits, laws)
         if report:
             write_report(raw / bids.TRUTH, roster.specs)
         if prepared:
-            write_cohort(run.folder, roster.specs, split, run.out.name)
+            write_cohort(run.folder, roster.specs, splits, run.out.name)
     return run.out
 
 

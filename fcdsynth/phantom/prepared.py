@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +102,15 @@ def write_subject(
     (folder / f"{spec.id}_transforms.json").write_text(text, encoding="utf-8")
 
 
-def write_cohort(folder: Path, specs: Sequence[SubjectSpec], split: bool, name: str) -> Cohort:
+def write_cohort(
+    folder: Path, specs: Sequence[SubjectSpec], split: bool | Mapping[str, str], name: str
+) -> Cohort:
     """Write the table of a prepared phantom; scans and truth lie in its ``bids`` folder.
 
     Args:
         folder: The prepared cohort.
         specs: The subjects.
-        split: Whether the split column is filled.
+        split: Each subject's split by id, or whether splits are dealt in turn.
         name: Name of the cohort.
     """
     rows = bids.participant_rows(specs, split)

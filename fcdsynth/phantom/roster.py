@@ -43,10 +43,10 @@ class Roster:
         return patients[(place + step) % len(patients)]
 
 
-def _closed(
+def closed(
     specs: list[SubjectSpec], sites: Mapping[int, Site], readers: Mapping[int, Reader]
 ) -> Roster:
-    """A roster in which nobody is mixed up with himself."""
+    """A roster, by id, in which nobody is mixed up with himself."""
     specs.sort(key=lambda spec: spec.id)
     if sum(spec.patient for spec in specs) == 1:
         for i, spec in enumerate(specs):
@@ -84,7 +84,7 @@ def draw_roster(
             own = replace(law, reader=readers[site])
             key = (seed, int(not patient), number)
             specs.append(draw_subject(name, patient, scanners[site], anatomies, key, own))
-    return _closed(specs, scanners, readers)
+    return closed(specs, scanners, readers)
 
 
 def roster_like(
@@ -123,7 +123,7 @@ def roster_like(
             second = replace(spec.second, side=lesion.side) if spec.second else None
             spec = replace(spec, lesion=lesion, second=second)
         specs.append(spec)
-    return _closed(specs, sites, readers)
+    return closed(specs, sites, readers)
 
 
 def _scanned_as(scan: ScanSpec, protocol: Protocol) -> ScanSpec:
