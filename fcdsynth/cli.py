@@ -28,7 +28,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "realism": ("fcdsynth.synthesis.realism", "measure whether synthetic images look real"),
     "readers": ("fcdsynth.synthesis.readers", "make a blinded reading kit of real and synthetic"),
     "readers score": ("fcdsynth.synthesis.score", "score the answer sheets of a reading kit"),
+    "folds": ("fcdsynth.training.folds", "split a cohort into folds or left-out sites"),
+    "fit plan": ("fcdsynth.detector.plan", "write a detector's settings for a cohort"),
     "detect": ("fcdsynth.detector.detect", "find lesions in a prepared cohort"),
+    "baseline": ("fcdsynth.detector.peers.baseline", "find lesions without training"),
+    "export nnunet": ("fcdsynth.detector.peers.export", "write a cohort as nnU-Net's raw data"),
+    "import nnunet": ("fcdsynth.detector.peers.importing", "read nnU-Net's predictions"),
     "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
     "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
     "study": ("fcdsynth.study.study", "compare training arms through the whole chain"),
@@ -51,8 +56,9 @@ def _help() -> str:
     ]
     table = {name: text for name, (_, text) in VERBS.items()} | TRAINED
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
-             "fit", "validate", "test", "synthesize", "realism", "readers", "readers score",
-             "detect", "evaluate", "flag", "study", "demo")  # fmt: skip
+             "folds", "fit plan", "fit", "validate", "test", "synthesize", "realism", "readers",
+             "readers score", "detect", "baseline", "export nnunet", "import nnunet", "evaluate",
+             "flag", "study", "demo")  # fmt: skip
     lines += [f"  {name:<14} {table[name]}" for name in order]
     return "\n".join(lines)
 

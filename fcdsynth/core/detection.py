@@ -15,6 +15,7 @@ from fcdsynth.core.errors import RunError
 TABLE = "detections.csv"
 SUBJECTS = "subjects.csv"
 OPERATING_POINT = "operating_point.json"
+CONTRASTS = ("t1w_contrast", "flair_contrast", "mirror_contrast")
 _LEAST, _MOST_ODDS = 1e-6, 500.0
 
 
@@ -34,6 +35,13 @@ class Detection:
         peak: Largest voxel probability.
         mean: Mean voxel probability.
         centre_mni_mm: Centre in MNI space, mm, or empty when prepare found no MNI transform.
+        lobe: Code of the lobe that most of its voxels lie in (see `fcdsynth.measure.lobes`), or
+            empty where that is not known.
+        t1w_contrast: Prepared T1w in the cluster less the ring around it, tissue by tissue, in
+            robust SD of the brain; None where that was not measured.
+        flair_contrast: The same of the FLAIR.
+        mirror_contrast: Mean of the subject's map of differences from the mirrored side, of
+            FLAIR where there is one, else of T1w, in robust SD of the brain.
     """
 
     subject: str
@@ -46,6 +54,10 @@ class Detection:
     peak: float
     mean: float
     centre_mni_mm: tuple[float, float, float] | None = None
+    lobe: str = ""
+    t1w_contrast: float | None = None
+    flair_contrast: float | None = None
+    mirror_contrast: float | None = None
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Detection:
@@ -140,6 +152,8 @@ class Detections:
                     + [f"{x:.2f}" for x in c.centre_mm]
                     + [c.side, f"{c.peak:.6f}", f"{c.mean:.6f}"]
                     + [f"{x:.1f}" if x != "" else "" for x in mni]
+                    + [c.lobe]
+                    + ["" if x is None else f"{x:.3f}" for x in (getattr(c, n) for n in CONTRASTS)]
                 )
         with (self.folder / SUBJECTS).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream, lineterminator="\n")
@@ -175,7 +189,7 @@ class Detections:
 
 _HEADER: Sequence[str] = (
     "subject", "cluster", "score", "volume_ml", "size_vox", "x_mm", "y_mm", "z_mm", "side",
-    "peak", "mean", "mni_x_mm", "mni_y_mm", "mni_z_mm",
+    "peak", "mean", "mni_x_mm", "mni_y_mm", "mni_z_mm", "lobe", *CONTRASTS,
 )  # fmt: skip
 
 
@@ -195,4 +209,7 @@ def _from_row(row: dict[str, str]) -> Detection:
         float(row["peak"]),
         float(row["mean"]),
         point("mni_x_mm", "mni_y_mm", "mni_z_mm") if row["mni_x_mm"] else None,
+        # Tables from before these columns lack them.
+        row.get("lobe") or "",
+        **{name: float(row[name]) if row.get(name) else None for name in CONTRASTS},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, SettingsError
 from fcdsynth.core.progress import track
 from fcdsynth.core.subject import Origin, Subject
-from fcdsynth.detector.inputs import check_inputs, common_spacing, load_channels
+from fcdsynth.detector.cache import cache_key, cached
+from fcdsynth.detector.inputs import CONTRASTS, Kinds, check_inputs, common_spacing, load_channels
 from fcdsynth.detector.patches import (
     KINDS,
     FixedPatches,
@@ -20,6 +22,7 @@ from fcdsynth.detector.patches import (
     RandomPatches,
     kind_of,
 )
+from fcdsynth.detector.snapshots import Watched, watch
 from fcdsynth.training.data import CohortData
 
 
@@ -27,15 +30,16 @@ class DetectorData(CohortData):
     """Patches of a prepared cohort for the detector.
 
     A patch comes from a real patient, a synthetic patient or a control (real or synthetic) in
-    the ratio of the three weights; a kind that the cohort lacks drops out. All volumes are held
-    in memory, 2 bytes per voxel and channel and 1 for the mask.
+    the ratio of the three weights; a kind that the cohort lacks drops out. Volumes are held in
+    memory, 2 bytes per voxel and channel and 1 for the mask, or mapped from a cache on disk.
 
     Args:
         cohort: Folder or table of a prepared cohort with its splits set.
         batch_size: Patches per batch and process.
         steps_per_epoch: Batches per epoch and process; validation follows each epoch.
         workers: Loader processes; 0 loads in the training process.
-        inputs: Channels, ``t1w``, ``flair`` or both; the model's ``inputs`` must be the same.
+        inputs: Channels, see `fcdsynth.detector.inputs.CHANNELS`; the model's ``inputs`` must be
+            the same.
         patch_size: Patch size in voxels.
         real_weight: Weight of real (or phantom) patients.
         synthetic_weight: Weight of synthetic patients.
@@ -46,6 +50,10 @@ class DetectorData(CohortData):
         augment: Strength of the random changes, 0 for none.
         flair_dropout: Share of training patches whose FLAIR is blanked; above 0, subjects
             without FLAIR are accepted, here and by detect.
+        synthetic_per_epoch: Synthetic patients, and synthetic controls, that each epoch draws
+            anew from all there are; 0 to use all of them in every epoch.
+        cache: Folder where loaded subjects are kept for later fits and folds, and mapped from
+            instead of held in memory; empty for none.
 
     Raises:
         SettingsError: If a setting is out of range.
@@ -65,10 +73,18 @@ class DetectorData(CohortData):
         lesion_share: float = 0.67,
         augment: float = 1.0,
         flair_dropout: float = 0.0,
+        synthetic_per_epoch: int = 0,
+        cache: str = "",
     ) -> None:
         super().__init__(cohort, batch_size, steps_per_epoch, workers)
         self.inputs = check_inputs(inputs, "data.inputs")
-        self.reads = (*self.inputs, "lesion", "region")
+        mirror = any(name.endswith("_mirror") for name in self.inputs)
+        made_from = ("t1w", "flair", "brain", "tissue", "transforms") if mirror else ()
+        self.reads = tuple(dict.fromkeys((*self.inputs, "lesion", "region", *made_from)))
+        self.synthetic_per_epoch = synthetic_per_epoch
+        self.cache = cache
+        self.snapshots = False  # the task asks for them
+        self.watched: list[Watched] = []
         self.patch_size = patch_size
         self.weights = (real_weight, synthetic_weight, control_weight)
         self.lesion_share = lesion_share
@@ -79,6 +95,7 @@ class DetectorData(CohortData):
             ("lesion_share", lesion_share, 1),
             ("augment", augment, 2),
             ("flair_dropout", flair_dropout, 0.9),
+            ("synthetic_per_epoch", synthetic_per_epoch, np.inf),
         ):
             if not 0 <= value <= top:
                 raise SettingsError(f"data.{name}", str(value), f"0 to {top:g}",
@@ -95,7 +112,7 @@ class DetectorData(CohortData):
             GeometryError: If they differ.
         """
         used = self.cohort.select(lambda s: s.split in ("train", "val"))
-        return common_spacing(used, self.inputs[0])
+        return common_spacing(used, next(key for key in self.inputs if key in CONTRASTS))
 
     def load(self, cohort: Cohort, subject: Subject) -> LoadedSubject:
         """Load one subject.
@@ -103,6 +120,14 @@ class DetectorData(CohortData):
         Raises:
             CohortError: If a channel is absent, or a patient has no lesion mask or an empty one.
         """
+        if not self.cache:
+            return self._read(cohort, subject)
+        files = [cohort.path(subject, key) for key in self.reads if subject.has(key)]
+        told = (kind_of(subject), subject.group, subject.origin, self.flair_dropout > 0)
+        key = cache_key(files, self.inputs, told)
+        return cached(Path(self.cache), key, subject.id, lambda: self._read(cohort, subject))
+
+    def _read(self, cohort: Cohort, subject: Subject) -> LoadedSubject:
         image, (lesion, region), _ = load_channels(
             cohort, subject, self.inputs, self.flair_dropout > 0, lesion=True
         )
@@ -114,9 +139,9 @@ class DetectorData(CohortData):
         if not subject.is_patient and lesion.any():
             raise CohortError(subject.id, "a control with a lesion mask", "none",
                               "Correct the group or remove the mask.")  # fmt: skip
-        synthetic_control = not subject.is_patient and subject.origin is Origin.SYNTHETIC
-        focus = np.argwhere(region if synthetic_control else lesion)
-        inside = np.argwhere((image > 0).any(0))
+        synthetic = subject.origin is Origin.SYNTHETIC
+        focus = np.argwhere(region if synthetic and not subject.is_patient else lesion)
+        inside = np.argwhere(Kinds(self.inputs).brain(image))
         if len(inside) == 0:
             raise CohortError(subject.id, "images that are 0 everywhere", "a brain",
                               "Prepare the subject again.")  # fmt: skip
@@ -128,14 +153,21 @@ class DetectorData(CohortData):
             lesion,
             focus.astype(np.int16),
             inside[::step].astype(np.int16),
+            synthetic,
         )
 
     def make_dataset(self, cohort: Cohort, training: bool) -> Dataset[Any]:
         """Load the subjects into memory and make the dataset of one split."""
         what = f"loading {'training' if training else 'held-out'} subjects"
         subjects = [self.load(cohort, subject) for subject in track(cohort.subjects, what)]
+        if self.snapshots:
+            split = "train" if training else "val"
+            places = (watch(s, split, self.patch_size, self.inputs, self.seed) for s in subjects)
+            self.watched += [place for place in places if place is not None]
+        _, world = self.rank_and_world
         settings = PatchSettings(
-            self.seed, self.patch_size, self.weights, self.lesion_share, self.augment,
-            self.flair_dropout,
+            self.seed, self.patch_size, self.inputs, self.weights, self.lesion_share,
+            self.augment, self.flair_dropout, self.steps_per_epoch * self.batch_size * world,
+            self.synthetic_per_epoch,
         )  # fmt: skip
         return RandomPatches(subjects, settings) if training else FixedPatches(subjects, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,10 @@ from fcdsynth.core.subject import Subject
 from fcdsynth.core.trained import TrainedRun
 from fcdsynth.detector.augment import Patch
 from fcdsynth.detector.infer import infer_logits, probability
+from fcdsynth.detector.inputs import Kinds
 from fcdsynth.detector.task import DetectorTask
+
+_SHOWN = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,7 @@ def load_model(run: TrainedRun) -> Model:
     """Load a trained detector.
 
     Raises:
-        RunError: If the run is not a detector's.
+        RunError: If the run is not a detector's, or its weights are not those of its plan.
     """
     config = run.config
     name = str(config["model"]["class_path"])
@@ -63,9 +67,17 @@ def load_model(run: TrainedRun) -> Model:
             str(run.folder), f"a run of {name}", "a run of a detector",
             "Give the --out folder of a fit with a config of configs/detector.",
         )  # fmt: skip
-    task = DetectorTask(**config["model"]["init_args"])
-    stored = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
-    task.load_state_dict(stored["state_dict"])
+    try:
+        task = DetectorTask(**config["model"]["init_args"])
+        stored = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
+        task.load_state_dict(stored["state_dict"])
+    except (TypeError, KeyError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        reason = " ".join(str(error).split())[:_SHOWN]
+        raise RunError(
+            str(run.folder), f"weights that do not fit the plan in its config.yaml ({reason})",
+            "last.ckpt and config.yaml of one fit, by this version",
+            "Restore both files as fit wrote them, or fit again with this version.",
+        ) from error  # fmt: skip
     data = config["data"]["init_args"]
     x, y, z = data["patch_size"]
     return Model(run, task.eval(), run.operating_point, (x, y, z), data["flair_dropout"] > 0)
@@ -156,11 +168,14 @@ def mean_probability(
     device: torch.device,
     mirror: bool = False,
     windows: int = 2,
+    half: bool | None = None,
 ) -> NDArray[np.float32]:
     """Mean of the models' calibrated probabilities, (x, y, z) in [0, 1], 0 outside the brain."""
     total = np.zeros(image.shape[1:], dtype=np.float32)
     for model in models:
-        logits = infer_logits(model.task.network, image, model.patch, device, mirror, windows)
+        logits = infer_logits(
+            model.task.detecting, image, model.inputs, model.patch, device, mirror, windows, half
+        )
         total += probability(logits, model.point.temperature)
-    total[~(image > 0).any(0)] = 0
+    total[~Kinds(models[0].inputs).brain(image)] = 0
     return (total / len(models)).astype(np.float32)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +14,60 @@ from fcdsynth.core.errors import CohortError, GeometryError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import INTENSITY_MEDIAN, INTENSITY_PER_SD
-from fcdsynth.core.volume import read_grid
-from fcdsynth.training.data import load_arrays
+from fcdsynth.core.volume import Volume, read_grid
+from fcdsynth.measure.mirror import Midplane
+from fcdsynth.measure.mirror_map import mirror_difference, mirror_warp
+from fcdsynth.training.data import Arrays, load_arrays
 
-CHANNELS = ("t1w", "flair")
+CONTRASTS = ("t1w", "flair")
+CHANNELS = ("t1w", "flair", "t1w_z", "flair_z", "t1w_mirror", "flair_mirror", "depth")
+_FARTHEST_SD = 8.0
+_DEPTH_MM = 10.0  # about the SD of sulcal depth in a brain
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Which channels of an image are what, as index lists.
+
+    Args:
+        inputs: Names of the channels, see `CHANNELS`.
+    """
+
+    inputs: tuple[str, ...]
+
+    @property
+    def intensities(self) -> list[int]:
+        """Channels of prepared intensities, 0 outside the brain."""
+        return [n for n, name in enumerate(self.inputs) if name in CONTRASTS]
+
+    @property
+    def of_flair(self) -> list[int]:
+        """Channels that are absent without FLAIR."""
+        return [n for n, name in enumerate(self.inputs) if name.startswith("flair")]
+
+    @property
+    def scales(self) -> NDArray[np.float32]:
+        """What one unit of each channel's map is for the network, shape (channel,)."""
+        return np.array([1 / _DEPTH_MM if name == "depth" else 1 for name in self.inputs],
+                        dtype=np.float32)  # fmt: skip
+
+    def brain(self, image: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Where any intensity is above 0: (channel, x, y, z) to (x, y, z)."""
+        return np.asarray((image[self.intensities] > 0).any(0))
 
 
 def check_inputs(inputs: Sequence[str], key: str) -> tuple[str, ...]:
     """Return the channels' names, in order.
 
     Raises:
-        SettingsError: If they are not ``t1w``, ``flair`` or both, T1w first.
+        SettingsError: If a name is unknown, twice there or out of order, or neither T1w nor
+            FLAIR is among them.
     """
     chosen = tuple(inputs)
-    if chosen not in (("t1w",), ("flair",), CHANNELS):
-        raise SettingsError(key, str(list(chosen)), "[t1w], [flair] or [t1w, flair]",
-                            "Name the channels in this order.")  # fmt: skip
+    if chosen != tuple(name for name in CHANNELS if name in chosen) or not {*chosen} & {*CONTRASTS}:
+        raise SettingsError(key, str(list(chosen)),
+                            f"some of {', '.join(CHANNELS)}, in this order, t1w or flair among "
+                            "them", "Name the channels in this order.")  # fmt: skip
     return chosen
 
 
@@ -36,40 +76,99 @@ def load_channels(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8], Grid]:
     """Load what the network sees of a subject, and what it is to find.
 
+    Maps of mirrored places that were never written (of synthetic subjects, whose lesions their
+    hosts' maps do not show) are computed from the subject's own images.
+
     Args:
         cohort: The table the subject belongs to.
         subject: The subject.
         inputs: Names of the channels.
-        flair_optional: Whether an absent FLAIR becomes a channel of zeros.
+        flair_optional: Whether an absent FLAIR becomes channels of zeros.
         lesion: Whether to read the lesion mask and the redrawn region.
 
     Returns:
-        Prepared intensities in [0, 1], shape (channel, x, y, z), 0 outside the brain; labels
-        (2, x, y, z): lesion mask and redrawn region; and the grid.
+        Channels (channel, x, y, z): prepared intensities in [0, 1], 0 outside the brain, and
+        maps in their own units; labels (2, x, y, z): lesion mask and redrawn region; the grid.
 
     Raises:
         CohortError: If a channel is absent.
     """
-    absent = [key for key in inputs if not subject.has(key)]
-    if absent and (absent != ["flair"] or not flair_optional or len(inputs) == 1):
+    absent = absent_inputs(subject, inputs, flair_optional)
+    if absent:
         raise CohortError(
             subject.id, f"no {' and no '.join(absent)}", f"the channels {', '.join(inputs)}",
-            "Leave the subject out, use a model with fewer inputs, or train one with "
-            "data.flair_dropout above 0, which works without FLAIR.",
+            _remedy(absent),
         )  # fmt: skip
-    present = [key for key in inputs if key not in absent]
+    without = "flair" in inputs and not subject.has("flair")
+    wanted = [key for key in inputs if not (without and key.startswith("flair"))]
+    present = [key for key in wanted if subject.has(key)]
+    computed = [key for key in wanted if not subject.has(key)]
+    needed = dict.fromkeys(key for name in computed for key in _sources(name))
     labels = ("lesion", "region") if lesion else ()
-    arrays, grid = load_arrays(cohort, subject, (*present, *labels))
+    keys = dict.fromkeys((*present, *needed, *labels))
+    arrays, grid = load_arrays(cohort, subject, tuple(keys))
+    for key in computed:
+        arrays |= _mirrored(cohort, subject, arrays, grid, key)
     zeros = np.zeros(grid.shape, dtype=np.float32)
-    image = np.stack([arrays.get(key, zeros) for key in inputs]).astype(np.float32)
+    image = np.stack([arrays[k] if k in wanted else zeros for k in inputs]).astype(np.float32)
     both = [arrays.get(key, zeros).astype(np.uint8) for key in ("lesion", "region")]
     return image, np.stack(both), grid
 
 
-def standardise(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn prepared intensities into z-scores, keeping 0 outside the brain (where v is 0)."""
-    z = (image - np.float32(INTENSITY_MEDIAN)) / np.float32(INTENSITY_PER_SD)
-    return np.where(image > 0, z, np.float32(0))
+def absent_inputs(subject: Subject, inputs: Sequence[str], flair_optional: bool) -> list[str]:
+    """Channels that a subject neither has nor can be given."""
+    if flair_optional and "t1w" in inputs and not subject.has("flair"):
+        inputs = [key for key in inputs if not key.startswith("flair")]
+    return [
+        key for key in inputs
+        if not subject.has(key) and not (key.endswith("_mirror") and
+                                         all(subject.has(k) for k in _sources(key)))
+    ]  # fmt: skip
+
+
+def _sources(mirror: str) -> tuple[str, ...]:
+    """What a map of mirrored places is made from."""
+    return tuple(dict.fromkeys(("t1w", mirror.removesuffix("_mirror"), "brain", "tissue")))
+
+
+def _remedy(absent: Sequence[str]) -> str:
+    if all(key.endswith("_z") for key in absent):
+        return ("Prepare the cohort with enough controls (z-scores need at least 8), or use a "
+                "model without z-scores; synthetic subjects have none.")  # fmt: skip
+    return ("Leave the subject out, use a model with fewer inputs, or train one with "
+            "data.flair_dropout above 0, which works without FLAIR.")  # fmt: skip
+
+
+def _mirrored(
+    cohort: Cohort, subject: Subject, arrays: Arrays, grid: Grid, key: str
+) -> dict[str, NDArray[np.float32]]:
+    brain = Volume(arrays["brain"] > 0, grid)
+    to_mni = None
+    if subject.has("transforms"):
+        record = json.loads(cohort.path(subject, "transforms").read_text(encoding="utf-8"))
+        to_mni = record.get("t1w_to_mni")
+    plane = Midplane.from_mni(to_mni) if to_mni is not None else Midplane.fitted(brain)
+    warp = mirror_warp(Volume(arrays["t1w"], grid), plane)
+    image = Volume(arrays[key.removesuffix("_mirror")], grid)
+    return {key: mirror_difference(image, brain, Volume(arrays["tissue"], grid), plane, warp)}
+
+
+def standardise(image: NDArray[np.floating], inputs: Sequence[str]) -> NDArray[np.float32]:
+    """Channels as the network sees them: intensities as z-scores, maps bounded and scaled.
+
+    0 stays 0: outside the brain, and everywhere in a channel that is absent.
+
+    Args:
+        image: (channel, x, y, z).
+        inputs: Names of the channels.
+    """
+    kinds = Kinds(tuple(inputs))
+    result = np.asarray(image, dtype=np.float32) * kinds.scales[:, None, None, None]
+    np.clip(result, -_FARTHEST_SD, _FARTHEST_SD, out=result)
+    for n in kinds.intensities:
+        z = (result[n] - np.float32(INTENSITY_MEDIAN)) / np.float32(INTENSITY_PER_SD)
+        result[n] = np.where(result[n] > 0, z, np.float32(0))
+    return result
 
 
 def common_spacing(cohort: Cohort, key: str) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The detector's loss: cross-entropy plus batch Dice, at several resolutions."""
+"""The detector's loss: an overlap of the whole batch plus a voxelwise one, at several levels."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fcdsynth.core.errors import SettingsError
 
-def batch_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft Dice of a whole batch taken as one volume.
+OVERLAPS = ("dice", "tversky", "none")
+VOXELWISE = ("cross_entropy", "focal")
 
-    Taken together, false positives in a control's patch lower the Dice of the batch, where a
-    Dice per patch would be 0 / 0 for the control. A batch without any lesion voxel has no Dice:
-    the loss is 0 with zero gradient, and cross-entropy alone teaches.
 
-    Soft Dice: Milletari et al. 2016 (V-Net), here with plain sums in the denominator.
+def batch_overlap_loss(logits: Tensor, target: Tensor, false_weight: float = 0.5) -> Tensor:
+    """One minus the soft overlap of a whole batch taken as one volume.
+
+    Taken together, false positives in a control's patch lower the overlap of the batch, where a
+    Dice per patch would be 0 / 0 for the control. A batch without any lesion voxel has no
+    overlap: the loss is 0 with zero gradient, and the voxelwise loss alone teaches.
+
+    The overlap is Tversky's (Salehi et al. 2017) with plain sums: with ``false_weight`` 0.5 it
+    is soft Dice (Milletari et al. 2016); below, a missed voxel costs more than a false one.
 
     Args:
         logits: (batch, 1, x, y, z).
         target: Share of lesion in each voxel, in [0, 1], same shape.
+        false_weight: Weight of false voxels; that of missed ones is the rest to 1.
 
     Returns:
         Scalar in [0, 1].
@@ -31,15 +38,56 @@ def batch_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     if total == 0:
         return logits.float().sum() * 0
     overlap = (probability * target).sum()
-    return 1 - 2 * overlap / (probability.sum() + total)
+    return 1 - overlap / (false_weight * probability.sum() + (1 - false_weight) * total)
+
+
+def voxelwise_loss(logits: Tensor, target: Tensor, focus: float = 0.0) -> Tensor:
+    """Binary cross-entropy, its easy voxels weighed down by the power ``focus`` (Lin et al. 2017).
+
+    Args:
+        logits: (batch, 1, x, y, z).
+        target: Share of lesion in each voxel, in [0, 1].
+        focus: 0 for plain cross-entropy.
+    """
+    logits, target = logits.float(), target.float()
+    if focus == 0:
+        return F.binary_cross_entropy_with_logits(logits, target)
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return ((torch.sigmoid(logits) - target).abs() ** focus * each).mean()
 
 
 class DetectionLoss(nn.Module):
-    """Dice plus cross-entropy, summed over resolutions with halving weights that add to 1.
+    """Overlap plus voxelwise loss, summed over resolutions with halving weights that add to 1.
 
     Targets of lower resolutions are averages of the full one, so that a lesion smaller than a
     coarse voxel counts by its share instead of vanishing.
+
+    Args:
+        overlap: ``dice``, ``tversky`` or ``none``.
+        voxelwise: ``cross_entropy`` or ``focal``.
+        false_weight: Of Tversky's overlap.
+        focus: Power of the focal loss.
+
+    Raises:
+        SettingsError: If a setting is unknown or out of range.
     """
+
+    def __init__(
+        self, overlap: str = "dice", voxelwise: str = "cross_entropy", false_weight: float = 0.3,
+        focus: float = 2.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        for key, value, known in (("overlap", overlap, OVERLAPS),
+                                  ("voxelwise", voxelwise, VOXELWISE)):  # fmt: skip
+            if value not in known:
+                raise SettingsError(f"model.{key}", value, ", ".join(known), "Choose one of them.")
+        if not 0 < false_weight < 1:
+            raise SettingsError("model.false_weight", f"{false_weight:g}", "between 0 and 1",
+                                "Change the setting.")  # fmt: skip
+        if not 0 <= focus <= 5:
+            raise SettingsError("model.focus", f"{focus:g}", "0 to 5", "Change the setting.")
+        self.false_weight = {"dice": 0.5, "tversky": false_weight, "none": None}[overlap]
+        self.focus = focus if voxelwise == "focal" else 0.0
 
     def forward(
         self, logits: Tensor | Sequence[Tensor], target: Tensor
@@ -61,8 +109,10 @@ class DetectionLoss(nn.Module):
         for weight, level in zip(weights, levels, strict=True):
             x, y, z = level.shape[2:]
             wanted = F.adaptive_avg_pool3d(target, (x, y, z))
-            dice = batch_dice_loss(level, wanted)
-            entropy = F.binary_cross_entropy_with_logits(level.float(), wanted)
-            parts = parts or {"dice_loss": dice.detach(), "cross_entropy": entropy.detach()}
-            loss = loss + weight / sum(weights) * (dice + entropy)
+            voxels = voxelwise_loss(level, wanted, self.focus)
+            whole = voxels * 0
+            if self.false_weight is not None:
+                whole = batch_overlap_loss(level, wanted, self.false_weight)
+            parts = parts or {"overlap_loss": whole.detach(), "voxelwise_loss": voxels.detach()}
+            loss = loss + weight / sum(weights) * (whole + voxels)
         return loss, parts

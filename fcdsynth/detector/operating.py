@@ -16,6 +16,7 @@ from scipy.special import logit
 from fcdsynth.core.detection import OperatingPoint
 from fcdsynth.core.grid import Grid
 from fcdsynth.detector.infer import probability
+from fcdsynth.detector.scores import candidates_in, fit_scores
 from fcdsynth.measure.components import label_components
 
 SWEEP = "operating_sweep.csv"
@@ -144,7 +145,7 @@ def sweep_thresholds(subjects: Sequence[HeldOut], temperature: float) -> list[Sw
 def choose_operating_point(
     subjects: Sequence[HeldOut], seed: int = 0
 ) -> tuple[OperatingPoint, list[SweepRow]]:
-    """Choose the operating point with the best lesion-level F1.
+    """Choose the operating point with the best lesion-level F1, and calibrate cluster scores.
 
     Few validation subjects leave many equals. Of these the threshold nearest to the default 0.5
     is taken (probabilities are calibrated, so there a cluster has the extent of a mask, and an
@@ -162,7 +163,11 @@ def choose_operating_point(
     ids = tuple(s.id for s in subjects)
     temperature = fit_temperature(subjects, seed)
     sweep = sweep_thresholds(subjects, temperature)
-    default = OperatingPoint(temperature=temperature, chosen_on=ids)
+    maps = ((s, probability(s.logits, temperature)) for s in subjects)
+    slope, intercept = fit_scores([c for s, p in maps for c in candidates_in(p, s.lesion, s.grid)])
+    default = OperatingPoint(
+        temperature=temperature, score_slope=slope, score_intercept=intercept, chosen_on=ids
+    )
     best = max(
         sweep,
         key=lambda r: (

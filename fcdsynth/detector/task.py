@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
@@ -17,10 +16,12 @@ from fcdsynth.core.subject import Split
 from fcdsynth.core.trained import TrainedRun
 from fcdsynth.detector.data import DetectorData
 from fcdsynth.detector.infer import infer_logits
-from fcdsynth.detector.inputs import check_inputs, load_channels
+from fcdsynth.detector.inputs import Kinds, check_inputs, load_channels
 from fcdsynth.detector.losses import DetectionLoss
-from fcdsynth.detector.networks import make_network
+from fcdsynth.detector.networks import ResidualUNet, make_network
 from fcdsynth.detector.operating import HeldOut, choose_operating_point, write_sweep
+from fcdsynth.detector.snapshots import Snapshots
+from fcdsynth.training.average import moving_average
 from fcdsynth.training.data import CohortData
 from fcdsynth.training.task import Task
 
@@ -29,15 +30,24 @@ class DetectorTask(Task):
     """A residual U-Net trained on patches, calibrated on whole validation subjects.
 
     AdamW; the learning rate falls from its start to 0 over ``trainer.max_steps`` as
-    ``(1 - step / max_steps) ** 0.9``.
+    ``(1 - step / max_steps) ** 0.9``. A moving average of the weights is what detects.
 
     Args:
-        inputs: Channels, ``t1w``, ``flair`` or both; the data's ``inputs`` must be the same.
-        width: Feature channels at full resolution, doubled at each level.
-        blocks: Residual blocks of each level of the encoder, full resolution first.
-        supervised: Number of resolutions whose logits enter the loss.
+        inputs: Channels, see `fcdsynth.detector.inputs.CHANNELS`; the data's must be the same.
+        widths: Feature channels of each level, finest first.
+        blocks: Residual blocks of each level of the encoder, finest first; 0 at the finest
+            leaves its stem alone there.
+        supervised: Number of levels whose logits enter the loss.
+        fold: 1, or 2 to fold 2 x 2 x 2 voxels into channels and start at half the resolution.
+        overlap: ``dice``, ``tversky`` or ``none``: the loss of the whole batch.
+        voxelwise: ``cross_entropy`` or ``focal``: the loss of each voxel.
+        false_weight: Of Tversky's overlap: weight of false against missed voxels, 0 to 1.
+        focus: Power of the focal loss.
         learning_rate: Learning rate at the start.
         weight_decay: Weight decay of AdamW.
+        average_decay: Decay of the moving average of the weights; smaller in the first steps.
+        snapshots: How often, evenly over the fit, the logits at the lesions of training and
+            validation patients are kept, for `flag`; 0 for never.
 
     Raises:
         SettingsError: If a setting is out of range.
@@ -46,16 +56,29 @@ class DetectorTask(Task):
     def __init__(
         self,
         inputs: tuple[str, ...] = ("t1w", "flair"),
-        width: int = 32,
+        widths: tuple[int, ...] = (32, 64, 128, 256, 320),
         blocks: tuple[int, ...] = (1, 2, 2, 4, 4),
         supervised: int = 3,
+        fold: int = 1,
+        overlap: str = "dice",
+        voxelwise: str = "cross_entropy",
+        false_weight: float = 0.3,
+        focus: float = 2.0,
         learning_rate: float = 3e-4,
         weight_decay: float = 1e-5,
+        average_decay: float = 0.999,
+        snapshots: int = 0,
     ) -> None:
         super().__init__()
         if learning_rate <= 0 or weight_decay < 0:
             raise SettingsError("model.learning_rate, model.weight_decay",
                                 f"{learning_rate}, {weight_decay}", "above 0, and 0 or above",
+                                "Change the setting.")  # fmt: skip
+        if not 0 <= average_decay < 1:
+            raise SettingsError("model.average_decay", f"{average_decay:g}", "a number in [0, 1)",
+                                "Change the setting.")  # fmt: skip
+        if snapshots < 0:
+            raise SettingsError("model.snapshots", str(snapshots), "0 or more",
                                 "Change the setting.")  # fmt: skip
         check_inputs(inputs, "model.inputs")
         self.save_hyperparameters()
@@ -63,13 +86,22 @@ class DetectorTask(Task):
         self.build()
 
     def build_networks(self) -> None:
-        """Set the network."""
+        """Set the network and its moving average."""
         h = self.hparams
-        self.network = make_network(len(h.inputs), h.width, tuple(h.blocks), h.supervised)
+        self.network = make_network(len(h.inputs), h.widths, h.blocks, h.supervised, h.fold)
+        self.average = moving_average(self.network, h.average_decay)
+
+    @property
+    def detecting(self) -> ResidualUNet:
+        """The moving average of the network, which detects once training is over."""
+        network = self.average.module
+        assert isinstance(network, ResidualUNet)
+        return network
 
     def build_losses(self) -> None:
         """Set the loss."""
-        self.loss = DetectionLoss()
+        h = self.hparams
+        self.loss = DetectionLoss(h.overlap, h.voxelwise, h.false_weight, h.focus)
 
     def build_metrics(self) -> None:
         """Set running means for validation and test; F1 over voxels is Dice."""
@@ -92,18 +124,28 @@ class DetectorTask(Task):
             raise SettingsError("data.inputs", str(list(data.inputs)),
                                 f"{list(self.hparams.inputs)}, as model.inputs",
                                 "Set both to the same channels.")  # fmt: skip
-        factor = 2 ** (len(self.hparams.blocks) - 1)
+        # Of two voxels at the coarsest level: bfloat16 on a CPU gets smaller ones wrong.
+        factor = self.network.factor
         if any(size % factor or size < 2 * factor for size in data.patch_size):
             raise SettingsError(
                 "data.patch_size", str(list(data.patch_size)),
-                f"multiples of {factor} from {2 * factor} up, for {len(self.hparams.blocks)} "
-                "levels", "Change the patch size, or give model.blocks fewer levels.",
+                f"multiples of {factor} from {2 * factor} up, for {len(self.hparams.widths)} "
+                f"levels and fold {self.hparams.fold}",
+                "Change the patch size, or give model.widths and model.blocks fewer levels.",
             )  # fmt: skip
         if stage == "fit":
             if self.trainer.max_steps < 1:
                 raise SettingsError("trainer.max_steps", str(self.trainer.max_steps),
                                     "a number of steps", "Set it.")  # fmt: skip
             self.spacing_mm = torch.tensor(data.spacing_mm, dtype=torch.float64)
+
+    def configure_callbacks(self) -> list[Any]:
+        """Snapshots, where they are asked for and the fit has a number of steps."""
+        if not self.hparams.snapshots or self.trainer.max_steps < 1:
+            return []
+        if isinstance(self.trainer.datamodule, DetectorData):
+            self.trainer.datamodule.snapshots = True
+        return [Snapshots(self.hparams.snapshots)]
 
     def forward(self, image: Tensor) -> Any:
         """Logits of patches; see `make_network`."""
@@ -120,7 +162,7 @@ class DetectorTask(Task):
         return torch.as_tensor(loss)
 
     def _watch(self, batch: dict[str, Any], split: str) -> None:
-        logits = self.network(batch["image"])
+        logits = self.detecting(batch["image"])
         loss, _ = self.loss(logits, batch["lesion"])
         mean, dice = self.losses[split], self.dices[split]
         mean(loss)
@@ -135,6 +177,11 @@ class DetectorTask(Task):
     def test_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Loss and voxel Dice of fixed patches of the test subjects."""
         self._watch(batch, "test")
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then move the average, so that a checkpoint holds both of one step."""
+        super().optimizer_step(*args, **kwargs)
+        self.average.update_parameters(self.network)
 
     def configure_optimizers(self) -> Any:
         """AdamW with polynomial decay over the fit's steps."""
@@ -161,8 +208,8 @@ class DetectorTask(Task):
                 image, labels, grid = load_channels(
                     cohort, subject, data.inputs, data.flair_dropout > 0, lesion=True
                 )
-                logits = infer_logits(self.network, image, data.patch_size, device)
-                brain = np.asarray((image > 0).any(0))
+                logits = infer_logits(self.detecting, image, data.inputs, data.patch_size, device)
+                brain = Kinds(data.inputs).brain(image)
                 yield HeldOut(subject.id, logits, brain, labels[0] > 0, grid)
 
         point, sweep = choose_operating_point(list(held_out()), data.seed)

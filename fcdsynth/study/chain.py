@@ -150,7 +150,7 @@ def evaluation_steps(folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm) 
     yield Step(
         "detect",
         f"{arm.name} test subjects",
-        lambda: detect(str(folder.detectors(arm)), cohort, found),
+        lambda: detect(str(folder.detectors(arm)), cohort, found, pages=False),
     )
     yield Step(
         "evaluate",
@@ -183,7 +183,9 @@ def flag_steps(folder: StudyFolder, plan: Plan, arm: Arm) -> Iterator[Step]:
     yield Step(
         "detect",
         f"{arm.name} out of fold",
-        lambda: detect(str(folder.detectors(arm)), str(real), maps, split="all", out_of_fold=True),
+        lambda: detect(
+            str(folder.detectors(arm)), str(real), maps, split="all", out_of_fold=True, pages=False
+        ),
     )
     yield Step("flag", arm.name, lambda: flag(str(real), maps, str(folder.flags)))
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from fcdsynth.core.errors import RunError
 from fcdsynth.synthesis import losses
@@ -43,6 +42,7 @@ from fcdsynth.synthesis.small_convolutions import single_where_small
 from fcdsynth.synthesis.styles import write_styles
 from fcdsynth.synthesis.watch import Watch, note
 from fcdsynth.synthesis.weights import weights_at
+from fcdsynth.training.average import moving_average
 from fcdsynth.training.data import CohortData
 from fcdsynth.training.task import Task
 
@@ -151,8 +151,7 @@ class SynthesisTask(Task):
             contrasts, h.channels, h.hidden, h.style, h.lesion_style,
             checkpointing=h.checkpointing, channels_last=h.channels_last, compiled=h.compile,
         )  # fmt: skip
-        self.average = AveragedModel(self.generator, avg_fn=self._averaged)
-        self.average.requires_grad_(False)
+        self.average = moving_average(self.generator, h.average_decay)
         self.discriminator = TwoScaleDiscriminator(
             LABELS + contrasts, h.discriminator_channels, h.discriminator_layers
         )
@@ -161,10 +160,6 @@ class SynthesisTask(Task):
     def build_losses(self) -> None:
         """None yet: `weights_at` weighs them, and a perceptual network is read at the start."""
         self._perceptual: PerceptualLoss | None = None
-
-    def _averaged(self, average: Tensor, new: Tensor, seen: Tensor | int) -> Tensor:
-        decay = min(self.hparams.average_decay, (1 + int(seen)) / (10 + int(seen)))
-        return torch.lerp(new, average, decay)
 
     @property
     def drawer(self) -> Generator:

@@ -16,8 +16,8 @@ from fcdsynth.core.detection import Detections
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Origin, Parent, Role, Split
 from fcdsynth.core.volume import Volume, read_grid, read_labels, read_volume, write_volume
-from fcdsynth.detector.detect import _to_native
 from fcdsynth.detector.ensemble import Ensemble
+from fcdsynth.detector.findings import native_probability
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -52,8 +52,9 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(cohort, tmp_path_factory):
     return fit(
-        cohort, tmp_path_factory.mktemp("fit") / "run", "--trainer.max_steps", "80",
-        "--data.steps_per_epoch", "80", "--model.width", "8", "--model.learning_rate", "0.01",
+        cohort, tmp_path_factory.mktemp("fit") / "run", "--trainer.max_steps", "200",
+        "--data.steps_per_epoch", "200", "--data.augment", "0", "--model.widths", "[8, 16]",
+        "--model.learning_rate", "0.01",
     )  # fmt: skip
 
 
@@ -102,7 +103,7 @@ def test_round_trip_of_a_blob_within_half_a_voxel(tmp_path, orientation):
     index = np.stack(np.meshgrid(*[np.arange(n) for n in prepared.shape], indexing="ij"), -1)
     wanted = np.array([21.3, -17.7, 9.1])
     blob = np.exp(-((prepared.to_mm(index) - wanted) ** 2).sum(-1) / (2 * 9.0**2))
-    moved = _to_native(
+    moved = native_probability(
         Volume(blob.astype(np.float32), prepared), cohort, replace(cohort.subjects[0], files=files)
     )
     found = grid.to_mm(ndimage.center_of_mass(moved.array))
@@ -122,15 +123,15 @@ def test_detect_repeats_to_the_byte_and_resumes(run, cohort, detections, tmp_pat
     out = tmp_path / "out"
     import fcdsynth.detector.detect as room
 
-    whole, calls = room.find_clusters, []
+    whole, calls = room.write_subject, []
 
-    def stops(subject, *rest):
+    def stops(folder, subject, *rest):
         calls.append(subject)
         if len(calls) == 2:
             raise RuntimeError("the power went")
-        return whole(subject, *rest)
+        return whole(folder, subject, *rest)
 
-    monkeypatch.setattr(room, "find_clusters", stops)
+    monkeypatch.setattr(room, "write_subject", stops)
     with pytest.raises(RuntimeError):
         main(["detect", str(run), str(cohort.folder), str(out)])
     assert not out.exists()
@@ -145,6 +146,7 @@ def test_mirror_averages_and_changes_little_here(run, cohort, detections, tmp_pa
     out = tmp_path / "out"
     assert main(["detect", str(run), str(cohort.folder), str(out), "--mirror", "true"]) == 0
     best = Detections.read(out).of("as-RAS")[0]
+    assert "averaged with the result of the mirrored volume" in (out / "index.html").read_text()
     assert np.allclose(best.centre_mm, detections.of("as-RAS")[0].centre_mm, atol=6)
     assert best.score != detections.of("as-RAS")[0].score
 
@@ -176,7 +178,7 @@ def folds(cohort, run, tmp_path_factory):
     swapped = Cohort(cohort.folder, rows).moved(folder / "cohort")
     swapped.write()
     shutil.copytree(run, folder / "runs" / "fold-0")
-    fit(swapped, folder / "runs" / "fold-1", "--model.width", "8")
+    fit(swapped, folder / "runs" / "fold-1", "--model.widths", "[8, 16]")
     return folder / "runs"
 
 
@@ -188,6 +190,7 @@ def test_out_of_fold_asks_only_the_model_that_held_out(folds, run, cohort, tmp_p
     both, alone = Detections.read(out), Detections.read(tmp_path / "one")
     assert both.subjects == ("sub-00002", "sub-00004")
     for name in both.subjects:  # fold-0 alone has held them out
+        assert "1 of 2, which held this subject out" in (out / name / f"{name}.html").read_text()
         one, other = (read_volume(d.probability_path(name)).array for d in (both, alone))
         assert np.array_equal(one, other)
     thresholds = [model.point.threshold for model in Ensemble.open(folds).models]

@@ -73,7 +73,7 @@ def test_a_whole_run_returns_at_once_and_refuses_other_settings(cohort, finished
     before = (finished / "last.ckpt").stat().st_mtime_ns
     assert main(["fit", *words(cohort, finished)]) == 0
     assert (finished / "last.ckpt").stat().st_mtime_ns == before
-    assert main(["fit", *words(cohort, finished, "--model.width", "8")]) == 1
+    assert main(["fit", *words(cohort, finished, "--model.average_decay", "0.25")]) == 1
     assert "other inputs, settings or version" in capsys.readouterr().err
 
 
@@ -139,8 +139,8 @@ def test_validate_and_test(cohort, finished, capsys):
     assert "detector/val/dice" in capsys.readouterr().out
     assert main(["test", *again]) == 0
     assert "detector/test/dice" in capsys.readouterr().out
-    assert main(["test", *words(cohort, finished, "--model.width", "8")]) == 1
-    assert "model.init_args.width: found 8; expected 4" in capsys.readouterr().err
+    assert main(["test", *words(cohort, finished, "--model.average_decay", "0.25")]) == 1
+    assert "model.init_args.average_decay: found 0.25; expected 0.5" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
