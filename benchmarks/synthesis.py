@@ -33,9 +33,9 @@ import synthesis_network
 import torch
 import yaml
 from figures import Figures, arguments, finish, part
+from fits import fitted
 from synthesis_baselines import Made, Patient, blurred_offset, copy_paste
 from synthesis_controls import Detector, detector, measure_controls
-from synthesis_fits import fitted
 from synthesis_full import measure_full, parted
 from synthesis_looks import (
     CONTRASTS,

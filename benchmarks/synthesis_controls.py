@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from figures import Figures
-from synthesis_fits import fitted
+from fits import fitted
 from synthesis_looks import add_mean, host_of
 
 from fcdsynth.core.cohort import Cohort

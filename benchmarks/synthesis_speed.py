@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from figures import Figures
-from synthesis_fits import fitted
+from fits import fitted
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Split

@@ -48,6 +48,7 @@ class DetectorData(CohortData):
             synthetic control's on the region redrawn as healthy; the rest lie anywhere in the
             brain.
         augment: Strength of the random changes, 0 for none.
+        flips: Flip patches along all axes; left to right alone where false.
         flair_dropout: Share of training patches whose FLAIR is blanked; above 0, subjects
             without FLAIR are accepted, here and by detect.
         synthetic_per_epoch: Synthetic patients, and synthetic controls, that each epoch draws
@@ -72,6 +73,7 @@ class DetectorData(CohortData):
         control_weight: float = 1.0,
         lesion_share: float = 0.67,
         augment: float = 1.0,
+        flips: bool = True,
         flair_dropout: float = 0.0,
         synthetic_per_epoch: int = 0,
         cache: str = "",
@@ -89,6 +91,7 @@ class DetectorData(CohortData):
         self.weights = (real_weight, synthetic_weight, control_weight)
         self.lesion_share = lesion_share
         self.augment = augment
+        self.flips = flips
         self.flair_dropout = flair_dropout
         for name, value, top in (
             *((f"{kind}_weight", w, np.inf) for kind, w in zip(KINDS, self.weights, strict=True)),
@@ -167,7 +170,7 @@ class DetectorData(CohortData):
         _, world = self.rank_and_world
         settings = PatchSettings(
             self.seed, self.patch_size, self.inputs, self.weights, self.lesion_share,
-            self.augment, self.flair_dropout, self.steps_per_epoch * self.batch_size * world,
-            self.synthetic_per_epoch,
+            self.augment, self.flips, self.flair_dropout,
+            self.steps_per_epoch * self.batch_size * world, self.synthetic_per_epoch,
         )  # fmt: skip
         return RandomPatches(subjects, settings) if training else FixedPatches(subjects, settings)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from fcdsynth.core.errors import SettingsError
 
+NORMS = ("instance", "batch")
 _SLOPE = 0.01
 _PRIOR = -4.6  # log odds of 1 in 100
 
@@ -20,11 +21,15 @@ def _activate(volume: Tensor) -> Tensor:
     return F.leaky_relu(volume, _SLOPE, inplace=True)
 
 
-def _convolution(channels: int, features: int, stride: int = 1) -> nn.Sequential:
-    """Convolution and instance norm: two patches are too few for batch statistics."""
+def _norm(kind: str, features: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm3d(features)
+    return nn.InstanceNorm3d(features, affine=True)
+
+
+def _convolution(channels: int, features: int, norm: str, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv3d(channels, features, 3, stride, 1, bias=False),
-        nn.InstanceNorm3d(features, affine=True),
+        nn.Conv3d(channels, features, 3, stride, 1, bias=False), _norm(norm, features)
     )
 
 
@@ -46,16 +51,16 @@ class ResidualBlock(nn.Module):
         channels: Features that come in.
         features: Features that go out.
         stride: 1, or 2 to halve the resolution.
+        norm: ``instance`` or ``batch``.
     """
 
-    def __init__(self, channels: int, features: int, stride: int) -> None:
+    def __init__(self, channels: int, features: int, stride: int, norm: str) -> None:
         super().__init__()
-        self.first = _convolution(channels, features, stride)
-        self.second = _convolution(features, features)
+        self.first = _convolution(channels, features, norm, stride)
+        self.second = _convolution(features, features, norm)
         cut: list[nn.Module] = [nn.AvgPool3d(stride)] if stride > 1 else []
         if channels != features:
-            cut += [nn.Conv3d(channels, features, 1, bias=False),
-                    nn.InstanceNorm3d(features, affine=True)]  # fmt: skip
+            cut += [nn.Conv3d(channels, features, 1, bias=False), _norm(norm, features)]
         self.cut = nn.Sequential(*cut)
 
     def forward(self, volume: Tensor) -> Tensor:
@@ -77,30 +82,33 @@ class ResidualUNet(nn.Module):
         blocks: Residual blocks of each level; 0 at the finest leaves its stem alone there.
         supervised: Levels that give logits in training.
         fold: 1, or 2 to start at half the resolution.
+        norm: ``instance`` or ``batch``. An instance is a patch: its norm takes away how bright
+            the patch is and how much it varies. In large patches that is the scanner's doing, in
+            small ones the lesion's, and what is left of a patch without one is noise, amplified.
     """
 
     def __init__(
         self, channels: int, widths: Sequence[int], blocks: Sequence[int], supervised: int,
-        fold: int = 1,
+        fold: int = 1, norm: str = "instance",
     ) -> None:  # fmt: skip
         super().__init__()
         self.fold = fold
         self.channels = channels
-        self.stem = _convolution(channels * fold**3, widths[0])
+        self.stem = _convolution(channels * fold**3, widths[0], norm)
         self.down = nn.ModuleList()
         before = widths[0]
         for level, (width, count) in enumerate(zip(widths, blocks, strict=True)):
             strides = [2 if level and not n else 1 for n in range(count)]
             sizes = [before, *[width] * count]
             self.down.append(nn.Sequential(*(
-                ResidualBlock(low, high, stride)
+                ResidualBlock(low, high, stride, norm)
                 for (low, high), stride in zip(pairwise(sizes), strides, strict=True)
             )))  # fmt: skip
             before = width
         self.up, self.join, self.heads = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level, (width, deeper) in enumerate(pairwise(widths)):
             self.up.append(nn.ConvTranspose3d(deeper, width, 2, 2, bias=False))
-            self.join.append(_convolution(2 * width, width))
+            self.join.append(_convolution(2 * width, width, norm))
             if level < supervised:
                 self.heads.append(_head(width, fold**3))
 
@@ -161,8 +169,9 @@ def unfolded(image: Tensor, fold: int) -> Tensor:
 
 
 def make_network(
-    channels: int, widths: Sequence[int], blocks: Sequence[int], supervised: int, fold: int = 1
-) -> ResidualUNet:
+    channels: int, widths: Sequence[int], blocks: Sequence[int], supervised: int, fold: int = 1,
+    norm: str = "instance",
+) -> ResidualUNet:  # fmt: skip
     """Make the network, or say which of its settings cannot be.
 
     Raises:
@@ -183,4 +192,6 @@ def make_network(
                             "Supervise fewer levels than the network has.")  # fmt: skip
     if fold not in (1, 2):
         raise SettingsError("model.fold", str(fold), "1 or 2", "Change the setting.")
-    return ResidualUNet(channels, widths, blocks, supervised, fold)
+    if norm not in NORMS:
+        raise SettingsError("model.norm", norm, ", ".join(NORMS), "Choose one of them.")
+    return ResidualUNet(channels, widths, blocks, supervised, fold, norm)

@@ -94,6 +94,7 @@ class PatchSettings:
         weights: Of the kinds, in the order of `KINDS`.
         lesion_share: Share of patches on the lesion or the redrawn region.
         augment: Strength of the random changes.
+        flips: Whether patches are flipped along all axes, or left to right alone.
         flair_dropout: Share of patches whose FLAIR is blanked.
         epoch: Draws of an epoch, over all processes.
         synthetic_per_epoch: Synthetic subjects of each group that an epoch uses; 0 for all.
@@ -105,6 +106,7 @@ class PatchSettings:
     weights: tuple[float, float, float]
     lesion_share: float
     augment: float
+    flips: bool
     flair_dropout: float
     epoch: int = 1
     synthetic_per_epoch: int = 0
@@ -169,7 +171,9 @@ class RandomPatches(Dataset[Any]):
         self.flair = Kinds(settings.inputs).of_flair
         self.augment = None
         if settings.augment > 0:
-            self.augment = Augment(settings.patch_size, settings.inputs, settings.augment)
+            self.augment = Augment(
+                settings.patch_size, settings.inputs, settings.augment, settings.flips
+            )
 
     def subjects_at(self, index: int, kind: str) -> Sequence[LoadedSubject]:
         """Subjects of a kind that may be drawn at ``index``."""

@@ -39,6 +39,8 @@ class DetectorTask(Task):
             leaves its stem alone there.
         supervised: Number of levels whose logits enter the loss.
         fold: 1, or 2 to fold 2 x 2 x 2 voxels into channels and start at half the resolution.
+        norm: ``instance``, or ``batch`` where patches are small and batches large, see
+            `fcdsynth.detector.networks.ResidualUNet`.
         overlap: ``dice``, ``tversky`` or ``none``: the loss of the whole batch.
         voxelwise: ``cross_entropy`` or ``focal``: the loss of each voxel.
         false_weight: Of Tversky's overlap: weight of false against missed voxels, 0 to 1.
@@ -60,6 +62,7 @@ class DetectorTask(Task):
         blocks: tuple[int, ...] = (1, 2, 2, 4, 4),
         supervised: int = 3,
         fold: int = 1,
+        norm: str = "instance",
         overlap: str = "dice",
         voxelwise: str = "cross_entropy",
         false_weight: float = 0.3,
@@ -88,7 +91,7 @@ class DetectorTask(Task):
     def build_networks(self) -> None:
         """Set the network and its moving average."""
         h = self.hparams
-        self.network = make_network(len(h.inputs), h.widths, h.blocks, h.supervised, h.fold)
+        self.network = make_network(len(h.inputs), h.widths, h.blocks, h.supervised, h.fold, h.norm)
         self.average = moving_average(self.network, h.average_decay)
 
     @property

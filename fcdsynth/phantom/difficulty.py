@@ -40,7 +40,7 @@ PRESETS: Mapping[str, Difficulty] = MappingProxyType(
         "easy": Difficulty("easy", (2.5, 4.0), 1.4, 1.3),
         "medium": Difficulty("medium", (0.5, 3.0), 1.0, 1.0),
         "hard": Difficulty("hard", (0.4, 1.5), 0.6, 0.6),
-        "study": Difficulty("study", (0.5, 3.0), 1.0, 1.0),
+        "study": Difficulty("study", (1.5, 4.0), 1.2, 1.15),
     }
 )
 

@@ -182,6 +182,21 @@ def test_augmentation_moves_image_and_label_together():
     assert len(seen) > 3
 
 
+def test_flips_along_all_axes_or_left_to_right_alone():
+    ramp = np.stack(np.meshgrid(*[np.linspace(0.2, 0.8, 20)] * 3, indexing="ij")).astype(np.float32)
+    label = np.zeros((1, 20, 20, 20), np.uint8)
+
+    def turned(flips):
+        """Which axes of the ramps run backwards, over many seeds."""
+        augment = Augment((16, 16, 16), ("t1w", "flair", "depth"), 1.0, flips)
+        rows = [augment._move(ramp, label, np.random.default_rng(n))[0] for n in range(40)]
+        return {tuple(bool(np.diff(r[a].mean(axis=tuple({0, 1, 2} - {a}))).mean() < 0)
+                      for a in range(3)) for r in rows}  # fmt: skip
+
+    assert len(turned(True)) == 8
+    assert turned(False) == {(False, False, False), (True, False, False)}
+
+
 def test_no_strength_changes_nothing_but_the_size():
     image = np.random.default_rng(0).uniform(0.2, 0.8, (2, 20, 20, 20)).astype(np.float32)
     image[:, :4] = 0

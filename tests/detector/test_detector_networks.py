@@ -49,6 +49,29 @@ def test_a_flipped_head_is_another_one_unless_it_is_averaged():
     assert not torch.allclose(network(image.flip(2)).flip(2), network(image), atol=1e-4)
 
 
+def test_a_batch_norm_keeps_how_bright_a_patch_is():
+    """An instance norm takes it away: the same patch, brighter, looks the same to it."""
+    torch.manual_seed(0)
+    image = torch.randn(1, 1, 8, 8, 8)
+    gaps = {}
+    for norm in ("instance", "batch"):
+        network = make_network(1, (4, 8), (1, 1), 1, 1, norm).eval()
+        stem = network.stem(image * 3)
+        gaps[norm] = float((stem - network.stem(image)).abs().mean())
+    assert gaps["instance"] < 0.01 < gaps["batch"]
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(SettingsError, match=r"model.norm: found group"):
+        make_network(1, (4, 8), (1, 1), 1, 1, "group")
+
+
+def test_logits_begin_at_a_lesions_share():
+    network = make_network(1, (4, 8), (1, 1), 1).train()
+    logits = network(torch.randn(2, 1, 8, 8, 8))[0]
+    assert logits.mean().item() == pytest.approx(-4.6, abs=1.0)
+
+
 @pytest.mark.parametrize(
     ("widths", "blocks", "supervised", "fold", "key"),
     [
