@@ -24,7 +24,7 @@ def lesions(law, seed=0, n=N, site=1):
 
 @pytest.fixture(scope="module")
 def bonn():
-    return lesions(LesionLaw())
+    return lesions(LesionLaw(difficulty=PRESETS["medium"]))
 
 
 def test_three_neighbouring_seeds_have_all_three_shape_laws():
