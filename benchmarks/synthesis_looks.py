@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD
+from fcdsynth.measure.ring import ring_contrast
 from fcdsynth.measure.two_sample import classifier_auroc
 from fcdsynth.synthesis.drawn import host_of as host_id
-from fcdsynth.synthesis.numbers import ring_contrast
 from fcdsynth.synthesis.proof.distances import distance
 from fcdsynth.synthesis.proof.hand import lesion_features
 from fcdsynth.synthesis.proof.sample import Sample

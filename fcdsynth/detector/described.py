@@ -15,10 +15,11 @@ from fcdsynth.core.detection import Detection
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample
 from fcdsynth.core.subject import Subject
-from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD
+from fcdsynth.core.tissue import INTENSITY_PER_SD
 from fcdsynth.core.volume import Volume, read_labels, read_mask
 from fcdsynth.measure.lobes import LOBES, RIGHT, name_of
 from fcdsynth.measure.mirror import Midplane
+from fcdsynth.measure.ring import ring_contrast
 from fcdsynth.training.data import load_arrays
 
 Box = tuple[slice, slice, slice]
@@ -126,7 +127,8 @@ class _Images:
             for key in _IMAGES:
                 if key in self.arrays:
                     image = self.arrays[key][grown]
-                    found[f"{key}_contrast"] = ring_contrast(image, inside, ring, tissue)
+                    gap = ring_contrast(image, inside, inside | ring, tissue) / INTENSITY_PER_SD
+                    found[f"{key}_contrast"] = None if np.isnan(gap) else gap
         return found
 
     def _grown(self, box: Box, reach_mm: float) -> Box:
@@ -136,34 +138,6 @@ class _Images:
             for side, margin in zip(box, margins, strict=True)
         )
         return (x, y, z)
-
-
-def ring_contrast(
-    image: NDArray[Any], inside: NDArray[np.bool_], ring: NDArray[np.bool_], tissue: NDArray[Any]
-) -> float | None:
-    """Mean of a cluster less that of its ring, in robust SD of the brain.
-
-    Cortex is compared with cortex and white matter with white matter, weighted by the cluster's
-    voxels, so that a cluster in cortex is not judged against white matter.
-
-    Args:
-        image: Prepared intensities, shape (x, y, z).
-        inside: The cluster, same shape.
-        ring: Voxels around it that belong to no cluster, same shape.
-        tissue: Labels, same shape.
-
-    Returns:
-        The contrast, None where no tissue is in both.
-    """
-    total, weight = 0.0, 0
-    for label in CEREBRAL:
-        here, around = inside & (tissue == label), ring & (tissue == label)
-        if here.any() and around.any():
-            count = int(here.sum())
-            gap = image[here].mean(dtype=float) - image[around].mean(dtype=float)
-            total += count * float(gap)
-            weight += count
-    return total / weight / INTENSITY_PER_SD if weight else None
 
 
 def _lobe(labels: Volume, number: int, box: Box, lobes: Volume | None) -> tuple[str, str]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.measure.ring import ring_contrast
 from fcdsynth.synthesis.crops import cut
 from fcdsynth.synthesis.heads import Head
-from fcdsynth.synthesis.numbers import ring_contrast
 from fcdsynth.synthesis.patches import SynthesisPatches
 from fcdsynth.synthesis.regions import Spacing, box_around, near
 

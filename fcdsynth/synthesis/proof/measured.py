@@ -13,8 +13,8 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import CEREBRAL, INTENSITY_PER_SD, Tissue
+from fcdsynth.measure.ring import ring_contrast
 from fcdsynth.synthesis.crops import around, cut
-from fcdsynth.synthesis.numbers import ring_contrast
 from fcdsynth.synthesis.proof.anatomy import agreement, reclassified
 from fcdsynth.synthesis.proof.encoder import encoder_features
 from fcdsynth.synthesis.proof.fidelity import fidelity
