@@ -56,10 +56,10 @@ def detect(
     """Find lesions in a prepared cohort.
 
     Every subject gets, on its native T1w grid, a map of lesion probability (float32, 0 to 1),
-    a map of clusters, and rows in detections.csv: score (mean of the cluster's most probable
-    0.1 ml), volume in ml, centre in RAS+ mm and in MNI space, lobe and side, contrast to the
-    ring around it and to the other side. Models are averaged after each was calibrated. The
-    threshold and the smallest volume come from validation subjects.
+    a map of clusters, and rows in detections.csv: score (from the lesion volume expected in
+    the cluster's most probable 2.8 ml), volume in ml, centre in RAS+ mm and in MNI space, lobe
+    and side, contrast to the ring around it and to the other side. Models are averaged after
+    each was calibrated. Threshold and smallest volume come from validation subjects.
 
     Args:
         run: Folder of a finished fit, or a folder of fits named fold-0, fold-1, ...

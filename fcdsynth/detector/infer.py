@@ -14,7 +14,7 @@ from fcdsynth.detector.augment import Patch
 from fcdsynth.detector.inputs import Kinds, standardise
 
 _OUTSIDE = -20.0
-_OVERLAP = 0.5
+_OVERLAP = 0.4  # Dice as with one half, in two thirds of the time
 _SPREAD = 0.125  # SD of the windows' weights, as a share of their size (Isensee et al. 2021)
 _LEAST_WEIGHT = 1e-3
 

@@ -19,8 +19,8 @@ HEADINGS = (
     "Cluster", "Score", "Volume", "Where", "Centre, mm", "MNI, mm", "T1w", "FLAIR", "Mirrored",
 )  # fmt: skip
 MEANINGS = (
-    ("Score", "calibrated probability, 0 to 1, that the cluster lies in a lesion, from its most "
-     "probable 0.1 ml; it compares between subjects."),
+    ("Score", "calibrated probability, 0 to 1, that the cluster lies in a lesion, from the "
+     "lesion volume expected in its most probable 2.8 ml; it compares between subjects."),
     ("Centre", "centre of mass in the world of the native T1w: x to the right, y to the front, "
      "z upwards."),
     ("T1w, FLAIR", "mean of the cluster less that of the 8 mm around it, cortex against cortex "

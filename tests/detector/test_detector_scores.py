@@ -57,5 +57,6 @@ def test_candidates_by_hand():
     lesion[3, 3, 3] = True
     map_[8, 8, 8] = 0.3
     found = sorted(candidates_in(map_, lesion, grid), key=lambda c: c.raw)
-    # 0.1 ml are two voxels: 0.8 and 0.4.
-    assert [(round(c.raw, 3), c.hit) for c in found] == [(0.3, False), (0.6, True)]
+    # 2.8 ml are 44 voxels: one of 0.3; one of 0.8 and seven of 0.4.
+    assert [c.raw for c in found] == pytest.approx([0.3 / 44, 3.6 / 44], rel=1e-5)
+    assert [c.hit for c in found] == [False, True]
