@@ -1,8 +1,9 @@
 """Time and memory: our training step and inference beside nnU-Net's, in one process, in turns.
 
-Inference: one network, run over whole brains at 1 mm by our sliding windows (eight at once) and by nnU-Net's
-predictor (its settings: windows overlapping by half, Gaussian weights; no flips in either), both
-in bfloat16 on one thread. Dice is compared on held-out patients at the spacing it was trained on.
+Inference: one network, run over whole brains at 1 mm by our sliding windows (eight at once) and by
+nnU-Net's predictor (its settings: windows overlapping by half, Gaussian weights; no flips in
+either), both in bfloat16 on one thread. Dice is compared on held-out patients at the spacing it was
+trained on.
 
 Training: our loader and step, and nnU-Net's, on patches of one size in batches of one size. The
 two networks are chosen to cost about the same; what each costs alone is reported, too.

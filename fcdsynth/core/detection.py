@@ -76,6 +76,7 @@ class OperatingPoint:
         temperature: Divides the logits before the sigmoid.
         threshold: A voxel belongs to a cluster when its probability reaches this.
         min_volume_ml: Smaller clusters are dropped.
+        scored_by: ``peak`` or ``volume``, see `fcdsynth.measure.clusters.SCORES`.
         score_slope: Of the line that turns the log odds of a cluster's raw score into those of
             lying in a lesion (Platt 1999).
         score_intercept: Of the same line.
@@ -85,6 +86,7 @@ class OperatingPoint:
     temperature: float = 1.0
     threshold: float = 0.5
     min_volume_ml: float = 0.1
+    scored_by: str = "peak"
     score_slope: float = 1.0
     score_intercept: float = 0.0
     chosen_on: tuple[str, ...] = ()

@@ -166,7 +166,11 @@ def choose_operating_point(
     maps = ((s, probability(s.logits, temperature)) for s in subjects)
     slope, intercept = fit_scores([c for s, p in maps for c in candidates_in(p, s.lesion, s.grid)])
     default = OperatingPoint(
-        temperature=temperature, score_slope=slope, score_intercept=intercept, chosen_on=ids
+        temperature=temperature,
+        scored_by="volume",
+        score_slope=slope,
+        score_intercept=intercept,
+        chosen_on=ids,
     )
     best = max(
         sweep,

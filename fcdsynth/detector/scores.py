@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from fcdsynth.core.grid import Grid
-from fcdsynth.measure.clusters import cluster_score
+from fcdsynth.measure.clusters import expected_share
 from fcdsynth.measure.components import label_components
 
 CANDIDATE_THRESHOLD = 0.1
@@ -28,7 +28,7 @@ class Candidate:
     """A cluster of a validation subject.
 
     Args:
-        raw: Its raw score, see `cluster_score`.
+        raw: Its raw score, see `expected_share`.
         hit: Whether it overlaps the lesion mask.
     """
 
@@ -56,7 +56,7 @@ def candidates_in(
     for number, hit in zip(numbers, inside, strict=True):
         box = boxes[number - 1]
         values = probability[box][labels.array[box] == number]
-        found.append(Candidate(cluster_score(values, grid.voxel_ml), bool(hit)))
+        found.append(Candidate(expected_share(values, grid.voxel_ml), bool(hit)))
     return found
 
 

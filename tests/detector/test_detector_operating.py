@@ -13,7 +13,7 @@ from fcdsynth.detector.operating import (
     fit_temperature,
     sweep_thresholds,
 )
-from fcdsynth.measure.clusters import cluster_score, find_clusters
+from fcdsynth.measure.clusters import cluster_score, expected_share, find_clusters
 
 GRID = tiny_grid(spacing_mm=4.0)  # 0.064 ml a voxel
 BRAIN = np.ones(GRID.shape, bool)
@@ -105,14 +105,14 @@ def test_without_validation_patients_the_defaults_stay():
     control = held_out("c", [((5, 5, 5), 3, 2.0)])
     point, _ = choose_operating_point([control])
     assert (point.threshold, point.min_volume_ml, point.temperature) == (0.5, 0.1, 1.0)
-    assert choose_operating_point([])[0] == OperatingPoint()
+    assert choose_operating_point([])[0] == OperatingPoint(scored_by="volume")
 
 
 def test_score_by_hand():
     values = np.array([0.9, 0.8, 0.3, 0.1])
-    assert cluster_score(values, 1.4) == pytest.approx(0.85)  # two voxels make 2.8 ml
-    assert cluster_score(values, 4.0) == pytest.approx(0.9)
-    assert cluster_score(values, 0.28) == pytest.approx(2.1 / 10)  # six of ten are not there
+    assert cluster_score(values, 0.05) == pytest.approx(0.85)  # two voxels make 0.1 ml
+    assert cluster_score(values, 1.0) == pytest.approx(0.9)
+    assert cluster_score(values, 0.001) == pytest.approx(values.mean())
 
 
 def test_score_does_not_depend_on_the_voxel_size():
@@ -122,19 +122,30 @@ def test_score_does_not_depend_on_the_voxel_size():
 
 def test_clusters_are_numbered_by_score_and_carry_their_side():
     map_ = np.zeros(GRID.shape, np.float32)
-    map_[2:6, 10:12, 10:12] = 0.6  # lower, yet larger: more lesion is expected in it; left
+    map_[2:6, 10:12, 10:12] = 0.6  # larger, lower, left
     map_[18:20, 10:12, 10:12] = 0.9
     map_[12, 2, 2] = 0.95  # 0.064 ml: too small
     labels, clusters = find_clusters("s", Volume(map_, GRID), OperatingPoint(1.0, 0.5, 0.1), None)
-    assert [(c.cluster, c.side, c.size_vox) for c in clusters] == [(1, "L", 16), (2, "R", 8)]
+    assert [(c.cluster, c.side, c.size_vox) for c in clusters] == [(1, "R", 8), (2, "L", 16)]
+    assert clusters[0].score == pytest.approx(0.9)
+    assert clusters[0].volume_ml == pytest.approx(8 * 0.064)
+    assert clusters[0].centre_mm == pytest.approx((28.0, -4.0, -4.0))
+    assert clusters[0].centre_mni_mm is None
+    assert labels.array[18, 10, 10] == 1
+    assert labels.array[2, 10, 10] == 2
+    assert labels.array[12, 2, 2] == 0
+
+
+def test_by_volume_a_larger_cluster_may_come_first():
+    map_ = np.zeros(GRID.shape, np.float32)
+    map_[2:6, 10:12, 10:12] = 0.6
+    map_[18:20, 10:12, 10:12] = 0.9
+    point = OperatingPoint(scored_by="volume")
+    _, clusters = find_clusters("s", Volume(map_, GRID), point, None)
+    assert [c.size_vox for c in clusters] == [16, 8]
     # 2.8 ml are 44 voxels.
     assert [c.score for c in clusters] == pytest.approx([16 * 0.6 / 44, 8 * 0.9 / 44], rel=1e-6)
-    assert clusters[1].volume_ml == pytest.approx(8 * 0.064)
-    assert clusters[1].centre_mm == pytest.approx((28.0, -4.0, -4.0))
-    assert clusters[1].centre_mni_mm is None
-    assert labels.array[18, 10, 10] == 2
-    assert labels.array[2, 10, 10] == 1
-    assert labels.array[12, 2, 2] == 0
+    assert expected_share(np.full(500, 0.7), 0.0640) == pytest.approx(0.7)
 
 
 def test_side_follows_mni_where_it_is_known():

@@ -94,7 +94,7 @@ def test_a_round_trip_puts_the_lesion_where_it_was(tmp_path, affine, turned):
     # The edge of probability 0.5 lies 4/7 of the way from 0.9 to 0.2 beyond the outer voxels.
     extent = [(n - 1 + 2 * 4 / 7) * mm for n, mm in zip((3, 2, 4), (2, 3, 4), strict=True)]
     assert cluster.volume_ml == pytest.approx(np.prod(extent) / 1000, rel=0.25)
-    assert cluster.score == pytest.approx(0.9, abs=0.01)
+    assert cluster.peak == pytest.approx(0.9, abs=0.01)
     map_ = read_volume(found.probability_path("pat-3"))
     assert map_.grid.close_to(NATIVE)
     where = tuple(np.rint(NATIVE.to_vox(centre)).astype(int))
@@ -102,6 +102,9 @@ def test_a_round_trip_puts_the_lesion_where_it_was(tmp_path, affine, turned):
     labels = read_labels(found.clusters_path("pat-3"))
     assert (labels.array == 1).sum() == cluster.size_vox
     assert np.array_equal(labels.array > 0, map_.array >= 0.5)
+    # The lesion volume expected in the cluster, as a share of 2.8 ml.
+    expected_ml = map_.array[labels.array == 1].sum() * map_.grid.voxel_ml
+    assert cluster.score == pytest.approx(expected_ml / 2.8, rel=0.01)
 
 
 def test_the_tables_say_who_trained(tmp_path):

@@ -16,7 +16,6 @@ from fcdsynth.measure.clusters import cluster_score
 from fcdsynth.measure.tissue_average import TissueAverage
 
 _MAD_TO_SD = 1.4826
-_TOP_ML = 0.1
 _LEAST_SHARE = 1e-4  # of the largest deviation; below lies rounding
 MIRROR = "flair_mirror"
 
@@ -111,4 +110,4 @@ class Evidence:
 def height(evidence: Volume) -> float:
     """Mean of the most evident 0.1 ml: the largest value, whatever the voxel size."""
     values = evidence.array[np.isfinite(evidence.array)]
-    return cluster_score(values, evidence.grid.voxel_ml, _TOP_ML) if len(values) else 0.0
+    return cluster_score(values, evidence.grid.voxel_ml) if len(values) else 0.0

@@ -95,7 +95,11 @@ def nnunet(
     def look(subject: Subject) -> Volume:
         return read_prediction(folder, case[subject.id], grids[subject.id])
 
-    point = OperatingPoint(threshold=threshold, min_volume_ml=min_volume_ml)
+    # As a detector of ours scores its clusters; label maps alone give nothing to score by.
+    graded = all((folder / f"{case[s.id]}.npz").is_file() for s in chosen.subjects)
+    point = OperatingPoint(
+        threshold=threshold, min_volume_ml=min_volume_ml, scored_by="volume" if graded else "peak"
+    )
     with work:
         write_findings(work, chosen, look, point, trained_on)
     return work.out
