@@ -78,7 +78,7 @@ class Size:
     timed: tuple[int, int] = (12, 3)
 
 
-QUICK = Size("configs/detector/smoke.yaml", 8, 2, 4, 16, 2, 0, (1, 1), 2, (2, 1))
+QUICK = Size("configs/detector/smoke.yaml", 60, 2, 4, 16, 2, 0, (1, 1), 2, (2, 1))
 CANDIDATES = 0.1
 
 

@@ -32,7 +32,7 @@ def world(work: Path, anatomies: Path | None, workers: int, quick: bool) -> Coho
     parts = [Part(**{**part, "anatomies": tuple(part["anatomies"])})
              for part in settings.pop("parts")]  # fmt: skip
     if quick:
-        settings |= {"parts": None, "patients": 8, "controls": 8, "split": True, "spacing": 4.0,
+        settings |= {"parts": None, "patients": 6, "controls": 6, "split": True, "spacing": 4.0,
                      "difficulty": "easy"}  # fmt: skip
     else:
         settings["parts"] = parts

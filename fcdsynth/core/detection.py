@@ -76,20 +76,20 @@ class OperatingPoint:
         temperature: Divides the logits before the sigmoid.
         threshold: A voxel belongs to a cluster when its probability reaches this.
         min_volume_ml: Smaller clusters are dropped.
+        chosen_on: Ids of the validation subjects it was chosen on.
         scored_by: ``peak`` or ``volume``, see `fcdsynth.measure.clusters.SCORES`.
         score_slope: Of the line that turns the log odds of a cluster's raw score into those of
             lying in a lesion (Platt 1999).
         score_intercept: Of the same line.
-        chosen_on: Ids of the validation subjects it was chosen on.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
     min_volume_ml: float = 0.1
+    chosen_on: tuple[str, ...] = ()
     scored_by: str = "peak"
     score_slope: float = 1.0
     score_intercept: float = 0.0
-    chosen_on: tuple[str, ...] = ()
 
     def calibrated(self, raw: float) -> float:
         """Probability that a cluster of a raw score in [0, 1] lies in a lesion."""

@@ -120,10 +120,10 @@ class Ensemble:
             median(p.temperature for p in points),
             median(p.threshold for p in points),
             median(p.min_volume_ml for p in points),
+            tuple(sorted({name for p in points for name in p.chosen_on})),
             points[0].scored_by,
             median(p.score_slope for p in points),
             median(p.score_intercept for p in points),
-            tuple(sorted({name for p in points for name in p.chosen_on})),
         )
 
     @property

@@ -156,11 +156,8 @@ def test_a_label_without_effect_learns_one_from_the_region_loss(batch):
     assert seen[-1] < 0.01
 
 
-def test_the_average_follows_fast_at_first_and_holds_no_gradient():
+def test_the_average_holds_no_gradient_and_is_saved():
     task = SynthesisTask(**SMALL)
-    one = torch.tensor(1.0)
-    assert task._averaged(torch.tensor(0.0), one, 1).item() == pytest.approx(1 - 2 / 11)
-    assert task._averaged(torch.tensor(0.0), one, 10**6).item() == pytest.approx(0.001, abs=1e-6)
     assert not any(p.requires_grad for p in task.average.parameters())
     assert any(k.startswith("average.module.") for k in task.state_dict())
 
