@@ -78,8 +78,8 @@ def phantom(
         spacing: Voxel size in mm, 0.8 to 4; scanners differ from it by up to a fifth, FLAIR
             voxels are a little larger.
         workers: Number of processes.
-        difficulty: ``easy``, ``medium``, ``hard``, or ``study``, which stands for what the study
-            is made on (``medium`` so far).
+        difficulty: ``easy``, ``medium``, ``hard``, or ``study``, which is what the study is made
+            on (between ``easy`` and ``medium``).
         contrast_sd: Lowest and highest FLAIR contrast in standard deviations of the healthy
             tissue around, in place of the difficulty's.
         errors: Which errors annotators make: ``none``, the ``realistic`` mix, or ``stress``,
