@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +98,6 @@ def looked(run: Path, cohort: Path, out: Path, own_point: bool = False) -> Score
 
 def without_flair(cohort: Path, out: Path) -> Path:
     """The same table, FLAIR and all that was made of it taken from the test subjects."""
-    from dataclasses import replace
-
     table = Cohort.read(cohort)
     rows = tuple(
         replace(s, files={k: v for k, v in s.files.items() if not k.startswith("flair")})

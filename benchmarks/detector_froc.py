@@ -44,7 +44,6 @@ class Scored:
     false: tuple[np.ndarray, ...]
     clusters: tuple[tuple[float, bool], ...]
     site: tuple[float | None, ...]
-    site_mean: tuple[float | None, ...]
 
 
 def scored(detections: Path, cohort: Path, out: Path, workers: int) -> Scored:
@@ -58,7 +57,7 @@ def scored(detections: Path, cohort: Path, out: Path, workers: int) -> Scored:
 def of_records(subjects: Sequence[SubjectRecord]) -> Scored:
     """From the records of an evaluation."""
     rows = sorted(subjects, key=lambda s: s.id)
-    best, false, clusters, site, mean = [], [], [], [], []
+    best, false, clusters, site = [], [], [], []
     for s in rows:
         found = [lesion.found[Rule.OVERLAP].score for lesion in s.lesions]
         best.append(max((x for x in found if x is not None), default=-np.inf))
@@ -67,10 +66,9 @@ def of_records(subjects: Sequence[SubjectRecord]) -> Scored:
         clusters += [(x, role is not Role.FALSE) for x, role in roles]
         inside = [lesion.site for lesion in s.lesions if lesion.site is not None]
         site.append(max((p.max for p in inside), default=None))
-        mean.append(max((p.mean for p in inside), default=None))
     return Scored(
         tuple(s.id for s in rows), np.array([s.is_patient for s in rows]), np.array(best),
-        tuple(false), tuple(clusters), tuple(site), tuple(mean),
+        tuple(false), tuple(clusters), tuple(site),
     )  # fmt: skip
 
 

@@ -23,10 +23,10 @@ from fcdsynth.detector.findings import (
     choose_subjects,
     native_probability,
     read_clusters,
-    read_to_mni,
     write_subject,
 )
 from fcdsynth.detector.inputs import absent_inputs, load_channels, require_spacing
+from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.detector.told import Told, inputs_in_words, run_facts
 from fcdsynth.training.device import choose_device
 
@@ -113,7 +113,7 @@ def detect(
         "flair_space": flair_space, "pages": pages, "pdf": pdf, "pictures": pictures,
         "dicom": dicom, "dicom_series": dicom_series,
     }  # fmt: skip
-    work = Run(out, "detect", settings, _inputs(Path(cohort), ensemble, chosen, extras))
+    work = Run(out, "detect", settings, _inputs(Path(cohort), ensemble, chosen, extras, features))
     if work.complete:
         return work.out
     point = _point(ensemble.point, threshold, min_volume_ml)
@@ -195,12 +195,15 @@ def _check(ensemble: Ensemble, cohort: Cohort, subject: Subject, out_of_fold: bo
             require_spacing(subject.id, grid.spacing_mm, first.spacing_mm)
 
 
-def _inputs(path: Path, ensemble: Ensemble, cohort: Cohort, extras: Extras) -> list[Path]:
+def _inputs(
+    path: Path, ensemble: Ensemble, cohort: Cohort, extras: Extras, features: bool
+) -> list[Path]:
     found = [path if path.suffix == ".csv" else path / TABLE]
     for model in ensemble.models:
         found += [model.run.checkpoint, model.run.folder / OPERATING_POINT]
     for subject in cohort.subjects:
-        keys = (*ensemble.models[0].inputs, "t1w_native", "transforms")
+        keys = (*ensemble.models[0].inputs, "t1w_native", "transforms",
+                *(("lesion",) if features else ()))  # fmt: skip
         found += [cohort.path(subject, key) for key in keys if subject.has(key)]
         found += extras.inputs(cohort, subject)
     return list(dict.fromkeys(found))

@@ -15,7 +15,7 @@ from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.native import flair_to_t1w, to_native
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_grid, read_labels, write_volume
-from fcdsynth.detector.findings import read_to_mni
+from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.detector.told import Told, caption
 
 _DPI = 90

@@ -17,10 +17,10 @@ from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume
 from fcdsynth.detector.augment import Patch
 from fcdsynth.detector.ensemble import Ensemble
-from fcdsynth.detector.findings import read_to_mni
 from fcdsynth.detector.inputs import Kinds, standardise
 from fcdsynth.detector.networks import ResidualUNet
 from fcdsynth.detector.patches import cut
+from fcdsynth.detector.plane import midplane_of, read_to_mni
 from fcdsynth.measure.components import label_components
 from fcdsynth.measure.mirror import Midplane
 
@@ -194,8 +194,7 @@ def write_region_features(
     """
     grid, inputs = probability.grid, ensemble.models[0].inputs
     brain = Kinds(inputs).brain(image)
-    to_mni = read_to_mni(cohort, subject)
-    plane = Midplane.fitted(Volume(brain, grid)) if to_mni is None else Midplane.from_mni(to_mni)
+    plane = midplane_of(read_to_mni(cohort, subject), Volume(brain, grid))
     seed = [4, *subject.id.encode()]
     found = regions_of(lesion, probability.array >= threshold, brain, grid, plane, seed)
     made = [region_features(m.task.detecting, image, inputs, m.patch, found, device)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +20,7 @@ from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.detector.described import describe_clusters
+from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.measure.clusters import find_clusters
 
 # What is read of a subject besides its map.
@@ -75,13 +75,6 @@ def native_probability(prepared: Volume, cohort: Cohort, subject: Subject) -> Vo
     """
     moved = to_native(prepared, subject, cohort)
     return Volume(np.clip(moved.array, 0, 1).astype(np.float32), moved.grid)
-
-
-def read_to_mni(cohort: Cohort, subject: Subject) -> Any:
-    """Matrix (4 x 4) from the native T1w world to MNI as lists, None where there is none."""
-    if not subject.has("transforms"):
-        return None
-    return json.loads(cohort.path(subject, "transforms").read_text()).get("t1w_to_mni")
 
 
 def write_subject(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import INTENSITY_MEDIAN, INTENSITY_PER_SD
 from fcdsynth.core.volume import Volume, read_grid
-from fcdsynth.measure.mirror import Midplane
+from fcdsynth.detector.plane import midplane_of, read_to_mni
 from fcdsynth.measure.mirror_map import mirror_difference, mirror_warp
 from fcdsynth.training.data import Arrays, load_arrays
 
@@ -143,11 +142,7 @@ def _mirrored(
     cohort: Cohort, subject: Subject, arrays: Arrays, grid: Grid, key: str
 ) -> dict[str, NDArray[np.float32]]:
     brain = Volume(arrays["brain"] > 0, grid)
-    to_mni = None
-    if subject.has("transforms"):
-        record = json.loads(cohort.path(subject, "transforms").read_text(encoding="utf-8"))
-        to_mni = record.get("t1w_to_mni")
-    plane = Midplane.from_mni(to_mni) if to_mni is not None else Midplane.fitted(brain)
+    plane = midplane_of(read_to_mni(cohort, subject), brain)
     warp = mirror_warp(Volume(arrays["t1w"], grid), plane)
     image = Volume(arrays[key.removesuffix("_mirror")], grid)
     return {key: mirror_difference(image, brain, Volume(arrays["tissue"], grid), plane, warp)}

@@ -10,8 +10,7 @@ from fcdsynth.core.errors import SettingsError
 from fcdsynth.phantom.annotator import draw_reader
 from fcdsynth.phantom.contrast import draw_site
 from fcdsynth.phantom.lesionlaw import LesionLaw
-from fcdsynth.phantom.roster import Roster, closed
-from fcdsynth.phantom.spec import draw_subject
+from fcdsynth.phantom.roster import Roster, closed, draw_numbered
 
 
 @dataclass(frozen=True)
@@ -82,10 +81,9 @@ def draw_parts(
         for patient, count in ((True, part.patients), (False, part.controls)):
             for number in range(first[patient], first[patient] + count):
                 site = number % sites + 1
-                name = f"sub-{2 * number + (1 if patient else 2):05d}"
                 own = replace(law, reader=readers[site])
-                key = (seed, int(not patient), number)
-                specs.append(draw_subject(name, patient, scanners[site], part.anatomies, key, own))
-                splits[name] = part.split
+                spec = draw_numbered(number, patient, scanners[site], part.anatomies, seed, own)
+                specs.append(spec)
+                splits[spec.id] = part.split
             first[patient] += count
     return closed(specs, scanners, readers), splits

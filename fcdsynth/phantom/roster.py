@@ -56,6 +56,23 @@ def closed(
     return Roster(tuple(specs), sites, readers)
 
 
+def draw_numbered(
+    number: int, patient: bool, site: Site, anatomies: tuple[str, ...], seed: int, law: LesionLaw
+) -> SubjectSpec:
+    """Draw patient ``sub-(2n-1)`` or control ``sub-(2n)``, from seed and number alone.
+
+    Args:
+        number: Number within its group, from 0.
+        patient: Which group.
+        site: Its scanner.
+        anatomies: Names of the anatomies to draw from.
+        seed: Seed of everything random.
+        law: Laws of lesions and outlines, with the site's reader.
+    """
+    name = f"sub-{2 * number + (1 if patient else 2):05d}"
+    return draw_subject(name, patient, site, anatomies, (seed, int(not patient), number), law)
+
+
 def draw_roster(
     patients: int, controls: int, sites: int, seed: int, anatomies: tuple[str, ...],
     law: LesionLaw, confounded: bool = False,
@@ -80,10 +97,8 @@ def draw_roster(
     for patient, count in ((True, patients), (False, controls)):
         for number in range(count):
             site = 1 if confounded and not patient else number % sites + 1
-            name = f"sub-{2 * number + (1 if patient else 2):05d}"
             own = replace(law, reader=readers[site])
-            key = (seed, int(not patient), number)
-            specs.append(draw_subject(name, patient, scanners[site], anatomies, key, own))
+            specs.append(draw_numbered(number, patient, scanners[site], anatomies, seed, own))
     return closed(specs, scanners, readers)
 
 

@@ -16,7 +16,7 @@ def outcome(best, false, patient=None):
     return Scored(
         tuple(str(n) for n in range(len(best))), np.array(patient),
         np.array([-np.inf if b is None else b for b in best]),
-        tuple(np.array(f, dtype=float) for f in false), (), (), (),
+        tuple(np.array(f, dtype=float) for f in false), (), (),
     )  # fmt: skip
 
 
