@@ -67,7 +67,7 @@ class Size:
     """
 
     config: str = "configs/detector/phantom-2mm.yaml"
-    steps: int = 2000
+    steps: int = 4000
     small: int = FCDD1
     large: int = FCDD3
     patch: int = 32
