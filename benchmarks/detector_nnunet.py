@@ -24,7 +24,7 @@ from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.trained import TrainedRun
 from fcdsynth.core.volume import Volume
-from fcdsynth.detector.findings import write_findings
+from fcdsynth.detector.findings import native_probability, write_findings
 from fcdsynth.detector.infer import probability
 from fcdsynth.detector.operating import HeldOut, choose_operating_point
 from fcdsynth.detector.peers.cases import case_id
@@ -105,7 +105,8 @@ def detections(work: Path, export: Path, cohort: Cohort, threshold: float, like:
 
         def look(subject: Subject) -> Volume:
             found, _, grid = read(subject)
-            return Volume(probability(found, point.temperature), grid)
+            prepared = Volume(probability(found, point.temperature), grid)
+            return native_probability(prepared, cohort, subject)
 
         test = cohort.of_split(Split.TEST)
         with run:

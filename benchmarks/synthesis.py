@@ -34,7 +34,7 @@ import torch
 import yaml
 from figures import Figures, arguments, finish, part
 from fits import fitted
-from synthesis_baselines import Made, Patient, blurred_offset, copy_paste
+from synthesis_baselines import blurred_offset
 from synthesis_controls import Detector, detector, measure_controls
 from synthesis_full import measure_full, parted
 from synthesis_looks import (
@@ -58,6 +58,7 @@ from fcdsynth.core.subject import Split, Subject
 from fcdsynth.core.trained import TrainedRun
 from fcdsynth.masks.draw import draw
 from fcdsynth.phantom.phantom import phantom
+from fcdsynth.synthesis.carve import Donor, Made, carve, centre_vox
 from fcdsynth.synthesis.crops import paste
 from fcdsynth.synthesis.honesty import Checks
 from fcdsynth.synthesis.styles import Styles
@@ -136,9 +137,11 @@ def cheap(
     return shown_in(made.image, arrays["tissue"], lesion, grid.spacing_mm, people)
 
 
-def pasted(patients: Sequence[Patient], image, tissue, mask, rng, spacing) -> Made:
-    """A random training patient's lesion."""
-    return copy_paste(image, tissue, mask, patients[int(rng.integers(len(patients)))], rng)
+def pasted(patients: Sequence[Donor], image, tissue, mask, rng, spacing) -> Made:
+    """A random training patient's lesion, moved to where one was drawn."""
+    donor = patients[int(rng.integers(len(patients)))]
+    way = np.rint(centre_vox(mask) - centre_vox(donor.lesion)).astype(int)
+    return carve(image, tissue, donor, rng, way)
 
 
 def painted(lesions, margin_mm, image, tissue, mask, rng, spacing) -> Made:
@@ -146,14 +149,14 @@ def painted(lesions, margin_mm, image, tissue, mask, rng, spacing) -> Made:
     return blurred_offset(image, tissue, mask, lesions, rng, spacing, margin_mm)
 
 
-def donors_of(table: Cohort) -> list[Patient]:
+def donors_of(table: Cohort) -> list[Donor]:
     """The training patients."""
     found = []
     for subject in table.of_split(Split.TRAIN).subjects:
         if subject.is_patient:
             arrays, grid = load_arrays(table, subject, [*CONTRASTS, "tissue", "lesion"])
             image = stacked(arrays)
-            found.append(Patient(subject.id, image, arrays["tissue"], arrays["lesion"] > 0,
+            found.append(Donor(subject.id, image, arrays["tissue"], arrays["lesion"] > 0,
                                  grid.spacing_mm))  # fmt: skip
     return found
 

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "draw fit-prior": ("fcdsynth.masks.fit_prior", "fit what draw draws from, as a file"),
     "draw check": ("fcdsynth.masks.check", "compare drawn masks with real ones"),
     "synthesize": ("fcdsynth.synthesis.synthesize", "make T1w and FLAIR volumes from masks"),
+    "carvemix": ("fcdsynth.synthesis.carvemix", "paste training lesions over training heads"),
     "realism": ("fcdsynth.synthesis.realism", "measure whether synthetic images look real"),
     "readers": ("fcdsynth.synthesis.readers", "make a blinded reading kit of real and synthetic"),
     "readers score": ("fcdsynth.synthesis.score", "score the answer sheets of a reading kit"),
@@ -56,9 +57,9 @@ def _help() -> str:
     ]
     table = {name: text for name, (_, text) in VERBS.items()} | TRAINED
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
-             "folds", "fit plan", "fit", "validate", "test", "synthesize", "realism", "readers",
-             "readers score", "detect", "baseline", "export nnunet", "import nnunet", "evaluate",
-             "flag", "study", "demo")  # fmt: skip
+             "folds", "fit plan", "fit", "validate", "test", "synthesize", "carvemix", "realism",
+             "readers", "readers score", "detect", "baseline", "export nnunet", "import nnunet",
+             "evaluate", "flag", "study", "demo")  # fmt: skip
     lines += [f"  {name:<14} {table[name]}" for name in order]
     return "\n".join(lines)
 

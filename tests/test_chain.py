@@ -61,7 +61,8 @@ def test_the_report_stands_alone_and_its_numbers_lead_to_files(whole):
             assert int(row["n"]) > 0
     report = json.loads((whole / "report.json").read_text())
     for arm in ("FCDD-1", "FCDD-2", "FCDD-3"):
-        assert 0 <= report["arms"][arm]["subject_sensitivity"]["value"] <= 1
+        assert 0 <= report["arms"][arm][0]["subject_sensitivity"]["value"] <= 1
+        assert 0 <= report["endpoint"]["sensitivity"][arm]["value"] <= 1
 
 
 def test_sensitivity_can_be_recounted_from_the_detections(whole):
@@ -69,26 +70,27 @@ def test_sensitivity_can_be_recounted_from_the_detections(whole):
     from fcdsynth.core.volume import read_mask, read_volume
 
     report = json.loads((whole / "report.json").read_text())
-    cohort = Cohort.read(whole / "test")
-    plan = json.loads((whole / "plan.json").read_text())
+    draw = json.loads((whole / "plans" / "plan-1.json").read_text())["draws"][0]
+    cohort = Cohort.read(whole / "draws" / "draw-1" / "test")
     for arm in ("FCDD-1", "FCDD-2", "FCDD-3"):
-        detections = Detections.read(whole / "arms" / arm / "detections")
+        detections = Detections.read(whole / "draws" / "draw-1" / arm / "detections")
         found = 0
-        for name in plan["test_patients"]:
+        for name in draw["test_patients"]:
             exact = read_mask(cohort.path(cohort[name], "truth")).array
             clusters = read_volume(detections.clusters_path(name)).array > 0
             found += bool((exact & clusters).any())
-        share = found / len(plan["test_patients"])
-        assert report["arms"][arm]["subject_sensitivity"]["value"] == pytest.approx(share)
+        share = found / len(draw["test_patients"])
+        told = report["arms"][arm][0]["subject_sensitivity"]
+        assert told["value"] == pytest.approx(share)
 
 
 def test_nothing_trained_descends_from_a_test_subject(whole):
-    plan = json.loads((whole / "plan.json").read_text())
-    test = {*plan["test_patients"], *plan["test_controls"]}
-    for record in whole.glob("arms/*/detector/fold-*/subjects.json"):
+    draw = json.loads((whole / "plans" / "plan-1.json").read_text())["draws"][0]
+    test = {*draw["test_patients"], *draw["test_controls"]}
+    for record in whole.glob("draws/*/*/detector/fold-*/subjects.json"):
         seen = json.loads(record.read_text())
         assert not test & {*seen["trained_on"], *seen["validated_on"], *seen["parents"]}
-    synthetic = list(whole.glob("arms/FCDD-2/fold-*/synthetic/cohort.csv"))
+    synthetic = list(whole.glob("draws/draw-1/FCDD-2/fold-*/synthetic/cohort.csv"))
     assert len(synthetic) == 2
     for table in synthetic:
         held_out = test | {
@@ -101,9 +103,11 @@ def test_nothing_trained_descends_from_a_test_subject(whole):
 
 
 def test_every_stage_says_what_made_it(whole):
-    for part in ("cohort", "prepared", "flags", "arms/FCDD-2/fold-0/drawn",
-                 "arms/FCDD-2/fold-0/synthetic", "arms/FCDD-1/detector/fold-1",
-                 "arms/FCDD-1/detections", "arms/FCDD-1/evaluation"):  # fmt: skip
+    one = "draws/draw-1"
+    for part in ("cohort", "prepared", "flags", f"{one}/FCDD-2/fold-0/drawn",
+                 f"{one}/FCDD-2/fold-0/synthetic", f"{one}/FCDD-1/detector/fold-1",
+                 f"{one}/FCDD-1/candidates", f"{one}/FCDD-1/detections",
+                 f"{one}/FCDD-2/likeness", f"{one}/FCDD-1/evaluation"):  # fmt: skip
         record = json.loads((whole / part / "provenance.json").read_text())
         assert record["inputs"]
         assert record["wall_s"] >= 0
@@ -117,17 +121,17 @@ def test_a_killed_study_goes_on_and_ends_the_same(bids, whole):
         command = [sys.executable, "-m", "fcdsynth", *words(bids, out)]
         process = subprocess.Popen(command, stdout=log, stderr=log)
     deadline = time.monotonic() + 400
-    while not (out / "arms" / "FCDD-2" / "fold-0" / "drawn").exists():
+    while not (out / "draws" / "draw-1" / "FCDD-2" / "fold-0" / "drawn").exists():
         assert process.poll() is None, (bids.parent / "stopped.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
     process.wait()
     assert not (out / "report.html").exists()
-    finished = out / "arms" / "FCDD-1" / "detector" / "fold-1" / "last.ckpt"
+    finished = out / "draws" / "draw-1" / "FCDD-1" / "detector" / "fold-1" / "last.ckpt"
     done = finished.stat().st_mtime_ns
     assert main([*words(bids, out), "--side_by_side", "2"]) == 0
-    assert "Epoch" in (out / "logs" / "FCDD-3-fold-1.log").read_text()
+    assert "Epoch" in (out / "logs" / "draw-1-FCDD-3-fold-1.log").read_text()
     assert finished.stat().st_mtime_ns == done
     assert tree(out).keys() == tree(whole).keys()
     differing = [name for name, content in tree(whole).items() if tree(out)[name] != content]

@@ -131,7 +131,7 @@ def write_findings(
     Args:
         work: The run, its ``with`` block entered.
         cohort: The subjects to look at.
-        look: Gives a subject's map of probability on its prepared grid.
+        look: Gives a subject's map of probability on its native T1w grid.
         point: How clusters are cut.
         trained_on: Ids that trained whatever looks.
 
@@ -141,7 +141,7 @@ def write_findings(
     for subject in track(cohort.subjects, "looking for lesions"):
         if work.has(subject.id):
             continue
-        native = native_probability(look(subject), cohort, subject)
+        native = look(subject)
         to_mni = read_to_mni(cohort, subject)
         describe = partial(describe_clusters, cohort, subject, to_mni=to_mni)
         try:

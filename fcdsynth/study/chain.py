@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.leakage import check_leakage
 from fcdsynth.core.subject import Split
 from fcdsynth.study.layout import StudyFolder
-from fcdsynth.study.plan import Plan
-from fcdsynth.study.settings import Arm
+from fcdsynth.study.opening import note_opening
+from fcdsynth.study.plan import Draw, Plan
+from fcdsynth.study.settings import Arm, find_config
+from fcdsynth.study.training_set import fold_cohort, synthetic_number, to_draw, training_table
+
+# Where clusters are cut so that the FROC curve reaches the rate of the endpoint.
+CANDIDATE_THRESHOLD, CANDIDATE_ML = 0.1, 0.05
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the two networks of a study are trained.
+    """How the two networks of a study are trained, and how subjects are worked on.
 
     Args:
         detector: Config of the detector.
@@ -35,6 +41,20 @@ class Recipe:
     seed: int
     workers: int
     refuse: bool = True
+
+    @property
+    def precision(self) -> Literal["auto", "bf16"]:
+        """What detection computes in: what the detector was trained in."""
+        trainer = yaml.safe_load(self.detector.read_text(encoding="utf-8")).get("trainer", {})
+        return "bf16" if str(trainer.get("precision", "")).startswith("bf16") else "auto"
+
+    def texts(self) -> dict[str, str]:
+        """What of it decides about results, for the plan."""
+        return {
+            "detector": self.detector.read_text(encoding="utf-8"),
+            "synthesis": self.synthesis.read_text(encoding="utf-8"),
+            "refuse": str(self.refuse),
+        }
 
 
 @dataclass(frozen=True)
@@ -57,139 +77,6 @@ class Step:
         return f"{self.kind}: {self.label}"
 
 
-def fold_cohort(folder: StudyFolder, plan: Plan, arm: Arm, fold: int) -> Path:
-    """Write the prepared cohort's table with the splits of one fold of an arm."""
-    prepared = Cohort.read(folder.prepared)
-    out = folder.fold(arm, fold) / "cohort"
-    prepared.with_splits(plan.splits(arm, fold)).write(out)
-    return out
-
-
-def training_table(folder: StudyFolder, plan: Plan, arm: Arm, fold: int) -> Path:
-    """Write the fold's table with its synthetic subjects added; leakage is checked here too."""
-    table = Cohort.read(folder.fold(arm, fold) / "cohort")
-    if arm.synthetic:
-        table = table.merged(Cohort.read(folder.fold(arm, fold) / "synthetic"))
-    check_leakage(table, plan.test)
-    out = folder.fold(arm, fold) / "training"
-    table.write(out)
-    return out
-
-
-def _fit(config: Path, recipe: Recipe, cohort: Path, out: Path, seed: int) -> None:
-    from fcdsynth.training.command import train
-
-    words = ["-c", str(config), "-c", str(recipe.machine), "--seed_everything", str(seed)]
-    train("fit", [*words, "--data.cohort", str(cohort), "--out", str(out)])
-
-
-def _synthetic(
-    folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm, fold: int
-) -> Iterator[Step]:
-    from fcdsynth.masks.draw import draw
-    from fcdsynth.synthesis.honesty import Checks
-    from fcdsynth.synthesis.synthesize import synthesize
-
-    where = folder.fold(arm, fold)
-    seed = recipe.seed * 1000 + fold
-    patients, _ = plan.training(arm)
-    in_training = sum(place % plan.folds != fold for place in range(len(patients)))
-    number = round(arm.synthetic * in_training)
-    name = f"{arm.name} fold {fold}"
-    yield Step(
-        "draw",
-        name,
-        lambda: draw(
-            str(where / "cohort"), str(where / "drawn"), lesions=number, controls=number, seed=seed
-        ),
-    )
-    yield Step(
-        "fit synthesis",
-        name,
-        lambda: _fit(recipe.synthesis, recipe, where / "cohort", where / "generator", seed),
-    )
-    yield Step(
-        "synthesize",
-        name,
-        lambda: synthesize(
-            str(where / "generator"),
-            str(where / "drawn"),
-            str(where / "synthetic"),
-            seed=seed,
-            checks=Checks(refuse=recipe.refuse),
-            workers=recipe.workers,
-        ),
-    )
-
-
-def fold_steps(
-    folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm, fold: int
-) -> Iterator[Step]:
-    """Steps of one fold of an arm: its training set, then its detector."""
-    where = folder.fold(arm, fold)
-    name = f"{arm.name} fold {fold}"
-    yield Step("table", name, lambda: fold_cohort(folder, plan, arm, fold))
-    if arm.synthetic:
-        yield from _synthetic(folder, plan, recipe, arm, fold)
-    yield Step("join", name, lambda: training_table(folder, plan, arm, fold))
-    run = folder.detectors(arm) / f"fold-{fold}"
-    seed = recipe.seed * 1000 + fold
-    yield Step(
-        "fit detector",
-        name,
-        lambda: _fit(recipe.detector, recipe, where / "training", run, seed),
-    )
-
-
-def evaluation_steps(folder: StudyFolder, plan: Plan, recipe: Recipe, arm: Arm) -> Iterator[Step]:
-    """Steps that test the ensemble of an arm's folds."""
-    from fcdsynth.detector.detect import detect
-    from fcdsynth.evaluation.evaluate import evaluate
-
-    cohort, found = str(folder.test_cohort), str(folder.detections(arm))
-    yield Step(
-        "detect",
-        f"{arm.name} test subjects",
-        lambda: detect(str(folder.detectors(arm)), cohort, found, pages=False),
-    )
-    yield Step(
-        "evaluate",
-        arm.name,
-        lambda: evaluate(
-            [found],
-            cohort,
-            str(folder.evaluation(arm)),
-            rule=plan.rule,
-            pictures=6,
-            seed=recipe.seed,
-        ),
-    )
-
-
-def flag_steps(folder: StudyFolder, plan: Plan, arm: Arm) -> Iterator[Step]:
-    """Steps that look for suspicious masks among an arm's training subjects."""
-    from fcdsynth.detector.detect import detect
-    from fcdsynth.relabel.flag import flag
-
-    real, maps = folder.training_subjects(arm), str(folder.out_of_fold(arm))
-
-    def table() -> None:
-        patients, controls = plan.training(arm)
-        names = dict.fromkeys((*patients, *controls), Split.VAL)
-        cohort = Cohort.read(folder.prepared).with_splits(names)
-        cohort.select(lambda subject: subject.id in names).write(real)
-
-    yield Step("table", f"{arm.name} training subjects", table)
-    yield Step(
-        "detect",
-        f"{arm.name} out of fold",
-        lambda: detect(
-            str(folder.detectors(arm)), str(real), maps, split="all", out_of_fold=True, pages=False
-        ),
-    )
-    yield Step("flag", arm.name, lambda: flag(str(real), maps, str(folder.flags)))
-
-
 @dataclass(frozen=True)
 class Job:
     """Steps that belong to one process, as data that can be sent to it.
@@ -197,40 +84,208 @@ class Job:
     Args:
         root: The study's folder.
         plan: Who tests and who trains.
+        plan_file: Where it is locked.
         recipe: How the networks are trained.
+        draw: The choice of training subjects.
         arm: The arm.
-        part: ``fold`` trains, ``test`` evaluates, ``flag`` looks at training masks.
-        fold: Which fold, for ``fold``.
+        part: ``generator`` fits one that arms share, ``fold`` trains a detector, ``test`` looks
+            at the test subjects, ``flag`` at training masks.
+        fold: Which fold, for ``generator`` and ``fold``.
     """
 
     root: Path
     plan: Plan
+    plan_file: Path
     recipe: Recipe
+    draw: Draw
     arm: Arm
-    part: Literal["fold", "test", "flag"]
+    part: Literal["generator", "fold", "test", "flag"]
     fold: int = 0
+
+    @property
+    def folder(self) -> StudyFolder:
+        """The study."""
+        return StudyFolder(self.root)
 
     @property
     def name(self) -> str:
         """Name in messages and of the job's log."""
-        return f"{self.arm.name}-{self.part}" + (f"-{self.fold}" if self.part == "fold" else "")
+        end = f"-{self.fold}" if self.part in ("generator", "fold") else ""
+        return f"{self.draw.name}-{self.arm.name}-{self.part}{end}"
+
+    @property
+    def label(self) -> str:
+        """What its steps are done for."""
+        end = f" fold {self.fold}" if self.part in ("generator", "fold") else ""
+        return f"{self.draw.name} {self.arm.name}{end}"
+
+    @property
+    def seed(self) -> int:
+        """Seed of what a fold draws and trains: the same for all arms of a draw."""
+        return self.recipe.seed * 1000 + self.plan.draws.index(self.draw) * 100 + self.fold
 
     def steps(self) -> list[Step]:
         """The steps, in order."""
-        folder = StudyFolder(self.root)
-        if self.part == "fold":
-            return list(fold_steps(folder, self.plan, self.recipe, self.arm, self.fold))
-        if self.part == "test":
-            return list(evaluation_steps(folder, self.plan, self.recipe, self.arm))
-        return list(flag_steps(folder, self.plan, self.arm))
+        made = {"generator": _generator, "fold": _fold, "test": _test, "flag": _flag}
+        return list(made[self.part](self))
 
 
-def plan_jobs(root: Path, plan: Plan, recipe: Recipe, arms: Sequence[Arm]) -> list[list[Job]]:
+def plan_jobs(root: Path, plan: Plan, plan_file: Path, recipe: Recipe) -> list[list[Job]]:
     """All jobs of a study in waves; the jobs of a wave do not need each other."""
-    trained = [
-        Job(root, plan, recipe, arm, "fold", fold) for arm in arms for fold in range(plan.folds)
-    ]
-    tested = [Job(root, plan, recipe, arm, "test") for arm in arms]
-    # Most real subjects give most masks to look at.
-    largest = max(arms, key=lambda arm: (arm.real, -arm.synthetic))
-    return [trained, [*tested, Job(root, plan, recipe, largest, "flag")]]
+    folder = StudyFolder(root)
+    generators: dict[Path, Job] = {}
+    trained, tested = [], []
+    for draw in plan.draws:
+        for arm in plan.arms:
+            for fold in range(plan.folds):
+                if arm.fits_generator:
+                    job = Job(root, plan, plan_file, recipe, draw, arm, "generator", fold)
+                    generators.setdefault(folder.generator(draw, arm, fold), job)
+                trained.append(Job(root, plan, plan_file, recipe, draw, arm, "fold", fold))
+            tested.append(Job(root, plan, plan_file, recipe, draw, arm, "test"))
+    # Most real subjects give most masks to look at; with one fold nobody was held out.
+    largest = max(plan.arms, key=lambda arm: (arm.real, -arm.synthetic))
+    flags = [Job(root, plan, plan_file, recipe, plan.draws[0], largest, "flag")]
+    waves = [list(generators.values()), trained, [*tested, *(flags if plan.folds > 1 else [])]]
+    return [wave for wave in waves if wave]
+
+
+def _train(config: Path, job: Job, cohort: Path, out: Path, *more: str) -> None:
+    from fcdsynth.training.command import train
+
+    words = ["-c", str(config), "-c", str(job.recipe.machine), "--seed_everything", str(job.seed)]
+    train("fit", [*words, "--data.cohort", str(cohort), "--out", str(out), *more])
+
+
+def _generator(job: Job) -> Iterator[Step]:
+    where = job.folder.generator(job.draw, job.arm, job.fold)
+    config = job.recipe.synthesis if job.arm.synthesis is None else find_config(job.arm.synthesis)
+    yield Step(
+        "table", f"{job.label} generator",
+        lambda: fold_cohort(job.folder, job.plan, job.draw, job.arm, job.fold, where / "cohort"),
+    )  # fmt: skip
+    yield Step(
+        "fit synthesis", job.label,
+        lambda: _train(config, job, where / "cohort", where / "generator"),
+    )  # fmt: skip
+
+
+def _synthetic(job: Job) -> Iterator[Step]:
+    from fcdsynth.masks.draw import draw
+    from fcdsynth.synthesis.carvemix import carvemix
+    from fcdsynth.synthesis.honesty import Checks
+    from fcdsynth.synthesis.synthesize import synthesize
+
+    where, arm = job.folder.fold(job.draw, job.arm, job.fold), job.arm
+    number = synthetic_number(job.plan, job.draw, arm, job.fold)
+    if arm.images == "carvemix":
+        yield Step(
+            "carvemix", job.label,
+            lambda: carvemix(str(where / "cohort"), str(where / "synthetic"), number, number,
+                             seed=job.seed, workers=job.recipe.workers),
+        )  # fmt: skip
+        return
+    mode, asked = arm.images, to_draw(number, job.recipe.refuse)
+    yield Step(
+        "draw", job.label,
+        lambda: draw(str(where / "cohort"), str(where / "drawn"), lesions=asked, controls=asked,
+                     method=arm.masks, seed=job.seed, workers=job.recipe.workers),
+    )  # fmt: skip
+    yield Step(
+        "synthesize", job.label,
+        lambda: synthesize(
+            str(job.folder.generator(job.draw, arm, job.fold) / "generator"), str(where / "drawn"),
+            str(where / "synthetic"), seed=job.seed, mode=mode,
+            checks=Checks(refuse=job.recipe.refuse), workers=job.recipe.workers,
+        ),
+    )  # fmt: skip
+
+
+def _fold(job: Job) -> Iterator[Step]:
+    where, arm = job.folder.fold(job.draw, job.arm, job.fold), job.arm
+    yield Step(
+        "table", job.label,
+        lambda: fold_cohort(job.folder, job.plan, job.draw, arm, job.fold, where / "cohort"),
+    )  # fmt: skip
+    if arm.synthetic and arm.pool is None:
+        yield from _synthetic(job)
+    yield Step(
+        "join", job.label,
+        lambda: training_table(job.folder, job.plan, job.draw, arm, job.fold),
+    )  # fmt: skip
+    run = job.folder.detectors(job.draw, arm) / f"fold-{job.fold}"
+    words = without_flair(job.recipe.detector) if arm.contrasts == "t1w" else []
+    yield Step(
+        "fit detector", job.label,
+        lambda: _train(job.recipe.detector, job, where / "training", run, *words),
+    )  # fmt: skip
+
+
+def without_flair(config: Path) -> list[str]:
+    """Words that take FLAIR, and all that is made of it, from a detector's inputs."""
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    given = settings.get("data", {}).get("init_args", {}).get("inputs", ["t1w", "flair"])
+    kept = [name for name in given if not name.startswith("flair")]
+    text = f"[{', '.join(kept)}]"
+    return ["--model.inputs", text, "--data.inputs", text, "--data.flair_dropout", "0"]
+
+
+def _test(job: Job) -> Iterator[Step]:
+    """Maps with clusters cut low, the same at the operating point, and both evaluated."""
+    from fcdsynth.detector.detect import detect
+    from fcdsynth.detector.likeness import likeness
+    from fcdsynth.detector.recut import recut
+    from fcdsynth.evaluation.evaluate import evaluate
+
+    folder, draw, arm, plan = job.folder, job.draw, job.arm, job.plan
+    run, cohort = str(folder.detectors(draw, arm)), str(folder.test_cohort(draw))
+    low, own = str(folder.candidates(draw, arm)), str(folder.detections(draw, arm))
+
+    def look() -> None:
+        note_opening(folder.openings, plan, job.plan_file, draw, arm)
+        detect(run, cohort, low, pages=False, windows=8, precision=job.recipe.precision,
+               threshold=CANDIDATE_THRESHOLD, min_volume_ml=CANDIDATE_ML)  # fmt: skip
+
+    yield Step("detect", f"{job.label} test subjects", look)
+    yield Step("recut", f"{job.label} test subjects", lambda: recut(run, low, cohort, own))
+    if arm.synthetic:
+        yield Step(
+            "likeness", job.label,
+            lambda: likeness(f"{run}/fold-0", own, cohort,
+                             str(folder.fold(draw, arm, 0) / "training"),
+                             str(folder.likeness(draw, arm))),
+        )  # fmt: skip
+    yield Step(
+        "evaluate", f"{job.label} curve",
+        lambda: evaluate([low], cohort, str(folder.curve(draw, arm)), rule=plan.rule, pictures=0,
+                         chance_draws=0, bootstrap=100, seed=plan.seed,
+                         workers=job.recipe.workers),
+    )  # fmt: skip
+    yield Step(
+        "evaluate", job.label,
+        lambda: evaluate([own], cohort, str(folder.evaluation(draw, arm)), rule=plan.rule,
+                         pictures=6, seed=plan.seed, workers=job.recipe.workers),
+    )  # fmt: skip
+
+
+def _flag(job: Job) -> Iterator[Step]:
+    """Suspicious masks among an arm's training subjects."""
+    from fcdsynth.detector.detect import detect
+    from fcdsynth.relabel.flag import flag
+
+    folder, draw, arm = job.folder, job.draw, job.arm
+    real, maps = folder.training_subjects(draw, arm), str(folder.out_of_fold(draw, arm))
+
+    def table() -> None:
+        patients, controls = job.plan.training(draw, arm)
+        names = dict.fromkeys((*patients, *controls), Split.VAL)
+        cohort = Cohort.read(folder.prepared).with_splits(names)
+        cohort.select(lambda subject: subject.id in names).write(real)
+
+    yield Step("table", f"{job.label} training subjects", table)
+    yield Step(
+        "detect", f"{job.label} out of fold",
+        lambda: detect(str(folder.detectors(draw, arm)), str(real), maps, split="all",
+                       out_of_fold=True, pages=False),
+    )  # fmt: skip
+    yield Step("flag", job.label, lambda: flag(str(real), maps, str(folder.flags)))

@@ -9,14 +9,15 @@ import numpy as np
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detections
-from fcdsynth.core.subject import Subject
+from fcdsynth.core.subject import Origin, Subject
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.measure.components import label_components
 from fcdsynth.review.pictures import Embedded, Panel, png_bytes, slice_row, three_planes
 from fcdsynth.review.planes import Content
 from fcdsynth.study.layout import StudyFolder
-from fcdsynth.study.plan import Plan
+from fcdsynth.study.plan import Draw, Plan
 from fcdsynth.study.settings import Arm
+from fcdsynth.study.tracing import Tracing
 
 Point = tuple[float, float, float]
 
@@ -64,7 +65,7 @@ def _window(volumes: Sequence[Volume | None]) -> tuple[float, float] | None:
 def annotated(folder: StudyFolder, plan: Plan, limit: int) -> Iterator[Picture]:
     """Training patients with the annotator's mask."""
     cohort = Cohort.read(folder.prepared)
-    for name in plan.train_patients[:limit]:
+    for name in plan.draws[0].train_patients[:limit]:
         subject = cohort[name]
         t1w, flair = _pair(cohort, subject)
         mask = read_mask(cohort.path(subject, "lesion"))
@@ -73,9 +74,9 @@ def annotated(folder: StudyFolder, plan: Plan, limit: int) -> Iterator[Picture]:
                       png_bytes(figure))  # fmt: skip
 
 
-def synthetic(folder: StudyFolder, arm: Arm, limit: int) -> Iterator[Picture]:
+def synthetic(folder: StudyFolder, draw: Draw, arm: Arm, limit: int) -> Iterator[Picture]:
     """Synthetic subjects of an arm's first fold beside their hosts, lesional ones first."""
-    made = Cohort.read(folder.fold(arm, 0) / "synthetic")
+    made = Cohort.read(folder.fold(draw, arm, 0) / "training").select(_is_synthetic)
     hosts = Cohort.read(folder.prepared)
     lesional = [s for s in made.subjects if s.is_patient][:limit]
     healthy = [s for s in made.subjects if not s.is_patient][: max(1, limit // 2)]
@@ -104,11 +105,12 @@ def synthetic(folder: StudyFolder, arm: Arm, limit: int) -> Iterator[Picture]:
         yield Picture("synthetic", caption, png_bytes(row))
 
 
-def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -> Iterator[Picture]:
+def detected(folder: StudyFolder, plan: Plan, names: Sequence[str]) -> Iterator[Picture]:
     """Test patients with the reference mask and what each arm's detector marked."""
-    cohort = Cohort.read(folder.test_cohort)
-    results = {arm.name: Detections.read(folder.detections(arm)) for arm in arms}
-    for name in plan.test_patients[:limit]:
+    draw = plan.draws[0]
+    cohort = Cohort.read(folder.test_cohort(draw))
+    results = {arm.name: Detections.read(folder.detections(draw, arm)) for arm in plan.arms}
+    for name in names:
         subject = cohort[name]
         reference = read_mask(
             cohort.path(subject, "truth" if subject.has("truth") else "lesion_t1w")
@@ -126,10 +128,42 @@ def detected(folder: StudyFolder, plan: Plan, arms: Sequence[Arm], limit: int) -
         yield Picture("detected", caption, png_bytes(slice_row(panels, name)))
 
 
+def _is_synthetic(subject: Subject) -> bool:
+    return subject.origin is Origin.SYNTHETIC
+
+
 def _clusters(detections: Detections, subject_id: str) -> Volume:
     """All clusters of a subject as one mask (native T1w grid)."""
     labels = read_volume(detections.clusters_path(subject_id))
     return Volume(labels.array > 0, labels.grid)
+
+
+def introduced(
+    folder: StudyFolder, plan: Plan, tracing: Tracing, limit: int
+) -> Iterator[Picture]:  # fmt: skip
+    """New false positives of the first draw beside the training lesion most like each."""
+    draw, arm = plan.draws[0], plan.arm(tracing.arm)
+    tested = Cohort.read(folder.test_cohort(draw))
+    taught = Cohort.read(folder.fold(draw, arm, 0) / "training")
+    found = Detections.read(folder.detections(draw, arm))
+    for traced in [t for t in tracing.introduced if t.draw == draw.name][:limit]:
+        subject, nearest = tested[traced.subject], traced.alike[0]
+        labels = read_volume(found.clusters_path(subject.id))
+        cluster = Volume(labels.array == traced.cluster, labels.grid)
+        giver = taught[nearest.training_subject]
+        lesion = read_mask(taught.path(giver, "lesion"))
+        panels = []
+        for cohort, one, mask, what in ((tested, subject, cluster, "false positive"),
+                                        (taught, giver, lesion, "training lesion")):  # fmt: skip
+            for name, volume in zip(("T1w", "FLAIR"), _pair(cohort, one), strict=True):
+                if volume is not None:
+                    panels.append(Panel(f"{one.id} {name}", volume, _centre(mask), {what: mask}))
+        caption = (
+            f"Cluster {traced.cluster} of {subject.id}, score {traced.score:.2f}; of the training "
+            f"lesions that of {giver.id} ({giver.origin.value}) looks most like it, "
+            f"likeness {nearest.likeness:.2f}."
+        )
+        yield Picture("introduced", caption, png_bytes(slice_row(panels, subject.id)))
 
 
 def flagged(folder: StudyFolder, limit: int) -> Iterator[Picture]:

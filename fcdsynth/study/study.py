@@ -6,16 +6,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from fcdsynth.core import provenance
-from fcdsynth.core.cohort import Cohort
-from fcdsynth.core.errors import RunError
+from fcdsynth.core.cohort import TABLE, Cohort
+from fcdsynth.core.errors import CohortError, RunError
 from fcdsynth.core.run import write_provenance
 from fcdsynth.core.subject import Split
 from fcdsynth.study.chain import Recipe, Step, plan_jobs
+from fcdsynth.study.choice import make_plan
 from fcdsynth.study.launch import Timings, run_jobs, run_steps
 from fcdsynth.study.layout import StudyFolder
-from fcdsynth.study.plan import make_plan
+from fcdsynth.study.plan import lock
 from fcdsynth.study.settings import DEFAULT_ARMS, Arm, check_arms, find_config
 
 
@@ -25,9 +27,13 @@ def study(
     arms: Sequence[Arm] = DEFAULT_ARMS,
     n: int | None = None,
     folds: int = 5,
+    draws: int = 1,
+    by: Literal["subject", "site"] = "subject",
     test_patients: int | None = None,
     test_controls: int | None = None,
     rule: str = "overlap",
+    rate: float = 0.5,
+    within_families: bool = False,
     spacing: float = 1.0,
     brain_mask: str = "auto",
     detector: str = "detector/base.yaml",
@@ -37,27 +43,38 @@ def study(
     side_by_side: int = 1,
     seed: int = 0,
     refuse: bool = True,
+    new_plan: bool = False,
 ) -> Path:
     """Compare training arms on a BIDS folder, from the raw scans to one report.
 
-    Indexes and prepares the folder, chooses and locks test and training subjects, and takes
-    every arm through drawing, synthesis, detection and evaluation; then flags suspicious
-    training masks and writes ``report.html`` with the same numbers as JSON and CSV. Prior,
-    generator and synthetic subjects of a fold are made from that fold's training subjects
-    only. A stopped study goes on where it was when the same words come again.
+    Indexes and prepares the folder, chooses test and training subjects, locks a plan of all that
+    is done and reported, and takes every arm through drawing, synthesis, detection and
+    evaluation; then flags suspicious training masks and writes ``report.html`` with the same
+    numbers as JSON and CSV. Prior, generator and synthetic subjects of a fold are made from that
+    fold's training subjects only. Results are kept by draw and arm: a stopped study goes on
+    where it was when the same words come again, and one with further draws or arms, under a new
+    plan, trains only those.
 
     Args:
-        bids: BIDS folder with T1w, FLAIR and lesion masks, named as in ds004199.
+        bids: BIDS folder with T1w, FLAIR and lesion masks, named as in ds004199, or the folder
+            of a prepared cohort.
         out: Folder of the study.
-        arms: Training sets to compare; each has a name, ``real`` (multiple of n) and
-            ``synthetic`` (synthetic subjects per real one, lesional and healthy alike).
+        arms: Training sets to compare, the first the baseline; each has a name, ``real``
+            (multiple of n) and ``synthetic`` (synthetic subjects per real one, lesional and
+            healthy alike), and may name masks, images, synthesis, pool, labels, contrasts.
         n: Real training patients (and controls) of an arm with ``real: 1``; as many as the
             largest arm allows when left out.
         folds: Patient-grouped folds within each arm; the detectors of all folds are averaged.
+            1 trains one detector on all and validates on the table's subjects of split val.
+        draws: Choices of training subjects; figures are means over them.
+        by: ``site`` leaves one site out in each draw, which then tests; else ``subject``.
         test_patients: Test patients where the folder's split column names none; a third when
             left out.
         test_controls: Test controls, likewise.
         rule: Hit rule of the primary endpoint: overlap, iou, centre or near.
+        rate: False positives per subject at which its sensitivity is read off the FROC curve.
+        within_families: Whether intervals draw subjects within families, as with simulated
+            patients of a few anatomies, and not whole families.
         spacing: Voxel size of the prepared grid in mm.
         brain_mask: Where brain masks come from: auto, given or foreground.
         detector: Config of the detector, a path or a shipped name.
@@ -68,6 +85,8 @@ def study(
         seed: Seed of the choice of subjects and of all training.
         refuse: Whether synthetic pairs that fail their tests are left out of the arms. False is
             for a generator too small to pass them, to see that the chain runs.
+        new_plan: Lock a further plan in a folder that has one: with other arms or draws, say.
+            The report then says how many plans were opened.
 
     Returns:
         Path of ``report.html``.
@@ -84,25 +103,25 @@ def study(
         find_config(detector), find_config(synthesis), find_config(machine), seed, workers, refuse
     )
     folder = StudyFolder(Path(out))
-    settings = {
-        "arms": list(arms), "n": n, "folds": folds, "test_patients": test_patients,
-        "test_controls": test_controls, "rule": rule, "spacing": spacing,
-        "brain_mask": brain_mask, "seed": seed, "refuse": refuse,
-        "detector": recipe.detector.read_text(), "synthesis": recipe.synthesis.read_text(),
-    }  # fmt: skip
+    settings = {"bids": bids, "spacing": spacing, "brain_mask": brain_mask, "seed": seed}
     key = provenance.run_key("study", settings, {}, seed)
     with _claimed(folder, key):
         _prepare(folder, bids, spacing, brain_mask, workers)
     prepared = Cohort.read(folder.prepared)
-    plan = make_plan(prepared, arms, n, folds, test_patients, test_controls, seed, rule)
-    plan.lock(folder.plan)
-    prepared.with_splits(dict.fromkeys(plan.test, Split.TEST)).write(folder.test_cohort)
+    plan = make_plan(
+        prepared, arms, n, folds, draws, by, test_patients, test_controls, seed, rule, rate,
+        within_families, recipe.texts(),
+    )  # fmt: skip
+    file = lock(plan, folder.plans, new_plan)
+    for draw in plan.draws:
+        test = prepared.with_splits(dict.fromkeys(draw.test, Split.TEST))
+        test.write(folder.test_cohort(draw))
 
-    run_jobs(folder, plan_jobs(folder.root, plan, recipe, arms), side_by_side)
+    run_jobs(folder, plan_jobs(folder.root, plan, file, recipe), side_by_side)
 
     from fcdsynth.study.report import write_report
 
-    write_report(folder, plan, arms)
+    write_report(folder, plan, file)
     inputs = {str(bids): "see cohort/provenance.json"}
     write_provenance(folder.root, "study", key, inputs, seed, time.monotonic() - start)
     return folder.report
@@ -133,6 +152,18 @@ def _claimed(folder: StudyFolder, key: str) -> Iterator[None]:
 def _prepare(folder: StudyFolder, bids: str, spacing: float, brain_mask: str, workers: int) -> None:
     from fcdsynth.prepare.index import index
     from fcdsynth.prepare.prepare import prepare
+
+    given = Path(bids)
+    if (given / TABLE).is_file():
+        table = Cohort.read(given)
+        unready = [s.id for s in table.subjects if not (s.has("tissue") and s.has("t1w_native"))]
+        if unready:
+            raise CohortError(unready[0], "a subject that is not prepared",
+                              "a BIDS folder, or a cohort that prepare wrote",
+                              "Run fcdsynth prepare, or give the BIDS folder.")  # fmt: skip
+        if not (folder.prepared / TABLE).is_file():
+            table.write(folder.prepared)
+        return
 
     def read() -> None:
         index(bids, str(folder.cohort))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from record_by_hand import make_record
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detection, Detections, OperatingPoint
@@ -14,17 +15,10 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Group, Origin, Subject
 from fcdsynth.core.volume import Volume, read_volume, write_volume
 from fcdsynth.evaluation.cases import (
-    ClusterRecord,
-    Found,
-    LesionRecord,
     SubjectRecord,
-    VoxelBins,
 )
-from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.reading import Scoring
-from fcdsynth.evaluation.rules import Rule
 from fcdsynth.evaluation.scoring import score_subject
-from fcdsynth.evaluation.site import SiteProbability
 from fcdsynth.evaluation.source import SubjectMaps
 
 
@@ -97,90 +91,7 @@ def make_grid():
 def record():
     """Records by hand: one rule outcome for all rules."""
 
-    def make(
-        name,
-        patient=True,
-        found=(),
-        false=(),
-        extra=(),
-        site="s",
-        scanner="m",
-        level=0.5,
-        volume_ml=1.0,
-        chance=0.25,
-        family="",
-    ):
-        """``found``: score of the finder or None per lesion; ``false``, ``extra``: scores."""
-        lesions, clusters = [], []
-
-        def cluster(score, role):
-            clusters.append(
-                ClusterRecord(
-                    len(clusters) + 1,
-                    score,
-                    10,
-                    0.01,
-                    (0.0, 0.0, 0.0),
-                    None,
-                    "FL",
-                    "L",
-                    None,
-                    dict.fromkeys(Rule, role),
-                )
-            )
-            return len(clusters)
-
-        where = SiteProbability(level, level, level)
-        for score in found:
-            number = None if score is None else cluster(score, Role.TRUE)
-            fit = (None, None, None) if score is None else (0.5, 1.0, 3.0)
-            fate = Found(number, score, *fit, chance)
-            lesions.append(
-                LesionRecord(
-                    len(lesions) + 1,
-                    100,
-                    volume_ml,
-                    (0.0, 0.0, 0.0),
-                    "FL",
-                    "L",
-                    1.0,
-                    where,
-                    None,
-                    where,
-                    dict.fromkeys(Rule, fate),
-                )
-            )
-        for score in false:
-            cluster(score, Role.FALSE)
-        for score in extra:
-            cluster(score, Role.EXTRA)
-        return SubjectRecord(
-            name,
-            Group.PATIENT if patient else Group.CONTROL,
-            "phantom",
-            site,
-            scanner,
-            "",
-            "",
-            "",
-            "3D",
-            family,
-            "",
-            "truth" if patient else "",
-            tuple(lesions),
-            tuple(clusters),
-            0.2 if patient else None,
-            where if patient else None,
-            None,
-            True,
-            True,
-            "mni" if patient else "",
-            "ribbon" if patient else "",
-            dict.fromkeys(Rule, chance) if patient else None,
-            VoxelBins((90, 10), (1, 9), (9.0, 8.0)),
-        )
-
-    return make
+    return make_record
 
 
 @pytest.fixture

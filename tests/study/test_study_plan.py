@@ -1,5 +1,7 @@
-"""Plans: nested arms, folds, sites, the table's own test subjects, and the lock."""
+"""Plans: nested arms, draws, folds, sites, families, the table's own subjects, and the lock."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,59 +9,114 @@ import pytest
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.subject import Group, Origin, Split, Subject
-from fcdsynth.study.plan import make_plan
+from fcdsynth.study.choice import make_plan
+from fcdsynth.study.opening import note_opening, openings, plans_opened
+from fcdsynth.study.plan import lock
 from fcdsynth.study.settings import DEFAULT_ARMS, Arm, check_arms
 
 
-def cohort(patients=12, controls=12, test=()):
+def cohort(patients=12, controls=12, test=(), val=(), families=0):
     rows = []
     for number in range(patients + controls):
         name = f"sub-{number:02d}"
+        split = Split.TEST if name in test else Split.VAL if name in val else Split.NONE
         rows.append(
             Subject(
                 name,
                 Group.PATIENT if number < patients else Group.CONTROL,
                 Origin.REAL,
                 site="AB"[number % 2],
-                split=Split.TEST if name in test else Split.NONE,
+                split=split,
+                family=f"anatomy {number % families}" if families else "",
             )
         )
     return Cohort(Path("nowhere"), tuple(rows))
 
 
 def test_arms_are_nested_and_disjoint_from_the_test_subjects():
-    plan = make_plan(cohort(), DEFAULT_ARMS, folds=2)
+    plan = make_plan(cohort(), DEFAULT_ARMS, folds=2, draws=3)
     assert plan.n == 4  # a third of 12 tests, 8 are left, 2n = 8
-    small, large = plan.training(DEFAULT_ARMS[0]), plan.training(DEFAULT_ARMS[2])
-    for few, many in zip(small, large, strict=True):
-        assert (len(few), len(many)) == (4, 8)
-        assert set(few) < set(many)
-        assert not set(many) & set(plan.test)
+    for draw in plan.draws:
+        small, large = (plan.training(draw, DEFAULT_ARMS[k]) for k in (0, 2))
+        for few, many in zip(small, large, strict=True):
+            assert (len(few), len(many)) == (4, 8)
+            assert set(few) < set(many)
+            assert not set(many) & set(plan.test)
+    assert len({draw.test for draw in plan.draws}) == 1
+    assert len({frozenset(draw.train_patients[:4]) for draw in plan.draws}) > 1
 
 
 def test_folds_partition_the_training_subjects_and_mix_the_sites():
     table, arm = cohort(), DEFAULT_ARMS[2]
     plan = make_plan(table, DEFAULT_ARMS, folds=2)
-    held = [{k for k, v in plan.splits(arm, fold).items() if v is Split.VAL} for fold in range(2)]
+    (draw,) = plan.draws
+    held = [
+        {k for k, v in plan.splits(draw, arm, fold).items() if v is Split.VAL} for fold in range(2)
+    ]
     assert held[0].isdisjoint(held[1])
-    assert held[0] | held[1] == set(sum(plan.training(arm), ()))
-    assert all(plan.splits(arm, 0)[name] is Split.TEST for name in plan.test)
-    sites = {table[name].site for name in plan.test_patients}
-    assert sites == {"A", "B"}
+    assert held[0] | held[1] == set(sum(plan.training(draw, arm), ()))
+    assert all(plan.splits(draw, arm, 0)[name] is Split.TEST for name in plan.test)
+    assert {table[name].site for name in draw.test_patients} == {"A", "B"}
+    assert plan.in_fold(draw, arm, 0) == 4
+
+
+def test_one_fold_validates_on_the_tables_own_subjects():
+    held = ("sub-00", "sub-01", "sub-12", "sub-13")
+    plan = make_plan(cohort(val=held), DEFAULT_ARMS, folds=1, test_patients=3, test_controls=3)
+    (draw,) = plan.draws
+    splits = plan.splits(draw, DEFAULT_ARMS[2], 0)
+    assert {name for name, split in splits.items() if split is Split.VAL} == set(held)
+    assert plan.in_fold(draw, DEFAULT_ARMS[0], 0) == plan.n == 3  # 7 are left
+    with pytest.raises(CohortError, match="no validation patient"):
+        make_plan(cohort(), DEFAULT_ARMS, folds=1)
+
+
+def test_n_comes_from_few_families_and_2n_brings_new_ones():
+    table = cohort(24, 24, families=6)
+    plan = make_plan(table, DEFAULT_ARMS, n=8, folds=2, draws=2, test_patients=8, test_controls=8)
+    family = {s.id: s.family for s in table.subjects}
+    for draw in plan.draws:
+        tested = {family[name] for name in draw.test}
+        early = {family[name] for k in (0, 1) for name in plan.training(draw, Arm("a"))[k]}
+        every = {family[name] for name in (*draw.train_patients, *draw.train_controls)}
+        assert (len(tested), len(early), len(every)) == (2, 2, 4)  # 4 patients a family
+        assert not tested & every
+
+
+def test_a_fraction_of_n_is_a_point_of_the_learning_curve():
+    arms = (*DEFAULT_ARMS, Arm("quarter", real=0.5))
+    plan = make_plan(cohort(), arms, folds=2)
+    (draw,) = plan.draws
+    assert len(plan.training(draw, arms[3])[0]) == 2
+    assert [arm.plain for arm in arms] == [True, False, True, True]
+
+
+def test_each_site_is_left_out_once():
+    table = cohort()
+    plan = make_plan(table, DEFAULT_ARMS, folds=2, by="site")
+    assert plan.sites_left_out
+    for draw, site in zip(plan.draws, "AB", strict=True):
+        assert {table[name].site for name in draw.test} == {site}
+        assert {table[name].site for name in draw.train_patients} == {"AB".replace(site, "")}
+    assert len(plan.test) == len(table)
+    with pytest.raises(SettingsError, match="at least two sites"):
+        make_plan(table.select(lambda s: s.site == "A"), DEFAULT_ARMS, folds=2, by="site")
 
 
 def test_the_tables_own_test_patients_win():
     plan = make_plan(cohort(test=("sub-00", "sub-05")), DEFAULT_ARMS, folds=2, test_controls=3)
-    assert plan.test_patients == ("sub-00", "sub-05")
+    (draw,) = plan.draws
+    assert draw.test_patients == ("sub-00", "sub-05")
     assert plan.test_from_table
-    assert len(plan.test_controls) == 3
+    assert len(draw.test_controls) == 3
     assert plan.n == 4  # 9 controls are left: 2n = 8
 
 
 def test_seeds_decide():
     one, two = (make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=s) for s in (1, 2))
-    assert one == make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=1)
-    assert one.test != two.test
+    again = make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=1)
+    assert one.key == again.key != two.key
+    assert one.test == again.test != two.test
 
 
 @pytest.mark.parametrize(
@@ -70,19 +127,63 @@ def test_too_few_subjects(wrong):
         make_plan(cohort(), DEFAULT_ARMS, **({"folds": 2} | wrong))
 
 
-def test_the_lock_refuses_another_plan(tmp_path):
-    first = make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=1)
-    first.lock(tmp_path / "plan.json")
-    first.lock(tmp_path / "plan.json")
+def test_the_lock_refuses_another_plan_unless_told(tmp_path):
+    first, second = (make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=s) for s in (1, 2))
+    path = lock(first, tmp_path, new=False)
+    assert path == lock(first, tmp_path, new=False) == tmp_path / "plan-1.json"
     with pytest.raises(RunError, match="locked plan"):
-        make_plan(cohort(), DEFAULT_ARMS, folds=2, seed=2).lock(tmp_path / "plan.json")
+        lock(second, tmp_path, new=False)
+    assert lock(second, tmp_path, new=True) == tmp_path / "plan-2.json"
+    assert lock(first, tmp_path, new=False) == path
+    path.write_text(path.read_text().replace('"rate": 0.5', '"rate": 2.0'))
+    with pytest.raises(RunError, match="edited"):
+        lock(first, tmp_path, new=False)
 
 
-def test_arms_that_cannot_be():
-    with pytest.raises(SettingsError):
-        Arm("a", real=0)
-    with pytest.raises(SettingsError):
-        Arm("a", synthetic=-1)
+@pytest.mark.parametrize(
+    "other",
+    [{"rate": 1.0}, {"draws": 2}, {"rule": "near"}, {"recipe": {"detector": "max_steps: 9"}},
+     {"arms": (*DEFAULT_ARMS, Arm("more", real=0.5))}],
+)  # fmt: skip
+def test_all_that_decides_is_in_the_key(other):
+    arms = other.get("arms", DEFAULT_ARMS)
+    rest = {k: v for k, v in other.items() if k != "arms"}
+    assert make_plan(cohort(), arms, folds=2, **rest).key != (
+        make_plan(cohort(), DEFAULT_ARMS, folds=2).key
+    )
+
+
+def test_an_arm_opens_the_test_set_once_a_plan(tmp_path):
+    plan = make_plan(cohort(), DEFAULT_ARMS, folds=2)
+    file, ledger = lock(plan, tmp_path, new=False), tmp_path / "openings.jsonl"
+    (draw,) = plan.draws
+    for arm in (plan.arms[0], plan.arms[1], plan.arms[0]):
+        note_opening(ledger, plan, file, draw, arm)
+    assert [o.arm for o in openings(ledger)] == ["FCDD-1", "FCDD-2"]
+    later = replace(plan, rate=1.0)
+    note_opening(ledger, later, lock(later, tmp_path, new=True), draw, plan.arms[0])
+    assert plans_opened(ledger) == 2
+    assert json.loads(ledger.read_text().splitlines()[2])["file"] == "plan-2.json"
+    with pytest.raises(RunError, match="locked plan"):
+        note_opening(ledger, plan, tmp_path / "plan-9.json", draw, plan.arms[2])
+    with ledger.open("a") as stream:
+        stream.write("{}\n")
+    with pytest.raises(RunError, match="line 4"):
+        openings(ledger)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"real": 0}, {"synthetic": -1}, {"masks": "ellipsoid"}, {"pool": "x"},
+     {"synthetic": 1, "pool": "x", "masks": "ellipsoid"},
+     {"synthetic": 1, "images": "carvemix", "synthesis": "a.yaml"}],
+)  # fmt: skip
+def test_arms_that_cannot_be(wrong):
+    with pytest.raises(SettingsError, match="arms a"):
+        Arm("a", **wrong)
+
+
+def test_names_of_arms():
     with pytest.raises(SettingsError):
         Arm("a/b")
     with pytest.raises(SettingsError):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.synthesis.carve import Donor, carve, carve_level, centre_vox, signed_distance
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from synthesis_baselines import Patient, blurred_offset, carve_level, copy_paste, signed_distance
+from synthesis_baselines import blurred_offset
 
 SHAPE, SPACING = (24, 24, 24), (2.0, 2.0, 2.0)
 
@@ -35,7 +36,7 @@ def donor():
     lesion = np.zeros(SHAPE, bool)
     lesion[4:9, 4:9, 4:9] = True
     image = np.stack([np.full(SHAPE, 0.3), np.full(SHAPE, 0.8)]).astype(np.float32)
-    return Patient("sub-1", image, np.full(SHAPE, Tissue.WHITE_MATTER), lesion, SPACING)
+    return Donor("sub-1", image, np.full(SHAPE, Tissue.WHITE_MATTER), lesion, SPACING)
 
 
 def host():
@@ -45,6 +46,11 @@ def host():
     mask = np.zeros(SHAPE, bool)
     mask[11:14, 11:14, 11:14] = True
     return image, tissue, mask
+
+
+def moved(image, tissue, mask, given, level):
+    way = np.rint(centre_vox(mask) - centre_vox(given.lesion)).astype(int)
+    return carve(image, tissue, given, level, way)
 
 
 def test_signed_distance_in_millimetres():
@@ -65,7 +71,7 @@ def test_the_level_is_half_as_deep_inside_as_outside():
 
 def test_a_level_of_minus_three_carves_the_inner_voxels():
     image, tissue, mask = host()
-    made = copy_paste(image, tissue, mask, donor(), Level(0.0, 0.0))  # level -3 mm
+    made = moved(image, tissue, mask, donor(), Level(0.0, 0.0))  # level -3 mm
     # Deeper than 3 mm: the inner 3 x 3 x 3 voxels, moved from 6, 6, 6 to 12, 12, 12.
     expected = np.zeros(SHAPE, bool)
     expected[11:14, 11:14, 11:14] = True
@@ -77,7 +83,7 @@ def test_a_level_of_minus_three_carves_the_inner_voxels():
 
 def test_a_positive_level_carves_surroundings_too_which_are_no_lesion():
     image, tissue, mask = host()
-    made = copy_paste(image, tissue, mask, donor(), Level(0.9, 0.5))  # level +3 mm
+    made = moved(image, tissue, mask, donor(), Level(0.9, 0.5))  # level +3 mm
     # Nearer than 3 mm: the 125 of the lesion, six faces of 25, twelve edges of 5 at 2.83 mm.
     assert made.lesion.sum() == 125
     assert made.touched.sum() == 125 + 6 * 25 + 12 * 5
@@ -86,8 +92,8 @@ def test_a_positive_level_carves_surroundings_too_which_are_no_lesion():
 
 
 def test_without_moving_the_lesion_stays_where_the_patient_has_it():
-    image, tissue, mask = host()
-    made = copy_paste(image, tissue, mask, donor(), Level(0.9, 0.0), moved=False)
+    image, tissue, _ = host()
+    made = carve(image, tissue, donor(), Level(0.9, 0.0))
     assert np.array_equal(made.lesion, donor().lesion)
 
 
@@ -96,7 +102,7 @@ def test_nothing_is_pasted_outside_either_brain():
     mask = np.roll(mask, 8, 0)  # its centre is the host's outermost layer but one
     given = donor()
     given.tissue[:5] = Tissue.BACKGROUND
-    made = copy_paste(image, tissue, mask, given, Level(0.9, 0.0))
+    made = moved(image, tissue, mask, given, Level(0.9, 0.0))
     assert made.touched.any()
     assert not made.touched[20:].any()
     assert not made.touched[:19].any()  # layer 4 of the donor, now 18, is outside its brain
@@ -106,7 +112,7 @@ def test_a_lesion_that_lands_over_the_edge_is_cut_there():
     image, tissue, _ = host()
     corner = np.zeros(SHAPE, bool)
     corner[:3, :3, :3] = True  # the donor's centre, 6, 6, 6, comes to 1, 1, 1
-    made = copy_paste(image, tissue, corner, donor(), Level(0.9, 0.0))
+    made = moved(image, tissue, corner, donor(), Level(0.9, 0.0))
     assert made.lesion.sum() == 4**3
     assert made.lesion[:4, :4, :4].all()
 

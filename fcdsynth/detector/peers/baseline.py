@@ -19,6 +19,7 @@ from fcdsynth.core.whole import write_whole
 from fcdsynth.detector.findings import (
     choose_subjects,
     files_read,
+    native_probability,
     require_unseen,
     write_findings,
 )
@@ -108,7 +109,8 @@ def baseline(
             point = replace(point, min_volume_ml=min_volume_ml)
 
         def look(subject: Subject) -> Volume:
-            return setting.standard.probability(evidence.of(table, subject))
+            prepared = setting.standard.probability(evidence.of(table, subject))
+            return native_probability(prepared, table, subject)
 
         write_findings(work, chosen, look, point, [s.id for s in controls])
     return work.out

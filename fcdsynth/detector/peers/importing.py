@@ -13,6 +13,7 @@ from fcdsynth.core.volume import Volume, read_grid
 from fcdsynth.detector.findings import (
     choose_subjects,
     files_read,
+    native_probability,
     require_unseen,
     write_findings,
 )
@@ -93,7 +94,8 @@ def nnunet(
         return work.out
 
     def look(subject: Subject) -> Volume:
-        return read_prediction(folder, case[subject.id], grids[subject.id])
+        prepared = read_prediction(folder, case[subject.id], grids[subject.id])
+        return native_probability(prepared, chosen, subject)
 
     # As a detector of ours scores its clusters; label maps alone give nothing to score by.
     graded = all((folder / f"{case[s.id]}.npz").is_file() for s in chosen.subjects)
