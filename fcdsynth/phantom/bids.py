@@ -182,12 +182,13 @@ def participant_rows(
 
     Args:
         specs: The subjects.
-        split: Each subject's split by id, or whether to deal splits in turn.
+        split: Each subject's split by id, where parts share no anatomy: then the anatomy is the
+            family too; or whether to deal splits in turn.
     """
     people = [participant(spec) for spec in specs]
     if isinstance(split, Mapping):
-        for row in people:
-            row["split"] = split[row["participant_id"]]
+        for row, spec in zip(people, specs, strict=True):
+            row |= {"split": split[spec.id], "family": spec.anatomy.partition(".")[0]}
     elif split:
         for group in ("fcd", "hc"):
             members = [row for row in people if row["group"] == group]
@@ -244,7 +245,8 @@ def write_dataset(
     """
     people = participant_rows(specs, split)
     # ds004199 has a byte-order mark and Windows line ends; readers must cope with both.
-    table = _table(COLUMNS, people, "\r\n")
+    columns = (*COLUMNS, "family") if isinstance(split, Mapping) else COLUMNS
+    table = _table(columns, people, "\r\n")
     (folder / "participants.tsv").write_bytes(table.encode("utf-8-sig"))
     ages = {str(n): f"{max(1, 5 * n - 4) if n > 1 else 0}-{5 * n} years" for n in range(1, 14)}
     _json(

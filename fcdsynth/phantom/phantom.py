@@ -72,7 +72,8 @@ def phantom(
             patients, controls, sites, confounded and split.
         parts: Groups of subjects from anatomies of their own, each with its split, so that no
             anatomy is trained on and tested; takes the place of patients, controls, confounded
-            and split. Best given in a file: see ``configs/study/study-phantom.yaml``.
+            and split; subjects of one anatomy are a family. Best given in a file: see
+            ``configs/study/study-phantom.yaml``.
         anatomies: Folder of FreeSurfer-style label maps (``*.nii.gz``), one drawn per subject;
             the ICBM152 brain of nilearn when not given.
         spacing: Voxel size in mm, 0.8 to 4; scanners differ from it by up to a fifth, FLAIR

@@ -151,5 +151,6 @@ def _row(folder: Path, spec: SubjectSpec, row: dict[str, str]) -> Subject:
         side=known["hemisphere"],
         lobe=known["lobe"],
         mri_negative="" if not diagnosis else "yes" if diagnosis == "none" else "no",
+        family=known.get("family", ""),
         files=files,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, SettingsError
@@ -13,6 +14,7 @@ from fcdsynth.core.subject import Split, Subject
 from fcdsynth.study.plan import Draw, Plan
 from fcdsynth.study.settings import Arm
 
+_OTHER_SEX = 20
 Groups = tuple[list[Subject], list[Subject]]
 
 
@@ -25,6 +27,7 @@ def make_plan(
     by: Literal["subject", "site"] = "subject",
     test_patients: int | None = None,
     test_controls: int | None = None,
+    match_controls: bool = False,
     seed: int = 0,
     rule: str = "overlap",
     rate: float = 0.5,
@@ -47,6 +50,8 @@ def make_plan(
         by: ``site`` leaves one site out in each draw, which then tests.
         test_patients: Number of test patients when the table names none; a third by default.
         test_controls: Number of test controls when the table names none; a third by default.
+        match_controls: Whether test controls that the table does not name are those nearest to
+            the test patients by sex and age class, see `matched`.
         seed: Seed of the choice.
         rule: Hit rule of the primary endpoint.
         rate: False positives per subject of the primary endpoint.
@@ -83,7 +88,7 @@ def make_plan(
             for k, site in enumerate(sites, start=1)
         ]  # fmt: skip
     else:
-        test, from_table = _test(free, test_patients, test_controls, seed)
+        test, from_table = _test(free, test_patients, test_controls, match_controls, seed)
         rest = [s for s in free if s not in test]
         parts = [(f"draw-{k}", test, rest, held) for k in range(1, draws + 1)]
     available = min(min(len(group) for group in _groups(rest)) for _, _, rest, _ in parts)
@@ -130,7 +135,7 @@ def _require_test(cohort: str, draw: str, test: Sequence[Subject]) -> None:
 
 
 def _test(
-    subjects: Sequence[Subject], patients: int | None, controls: int | None, seed: int
+    subjects: Sequence[Subject], patients: int | None, controls: int | None, match: bool, seed: int
 ) -> tuple[list[Subject], bool]:
     """The test subjects, and whether the table names its test patients."""
     groups = _groups(subjects)
@@ -140,8 +145,47 @@ def _test(
         for mine, group, number in zip(named, groups, (patients, controls), strict=True)
     ]
     rest = [s for s in subjects if s.split is not Split.TEST]
-    drawn = _whole_families(rest, wanted[0], wanted[1], np.random.default_rng([seed, 20]))
+    rng = np.random.default_rng([seed, 20])
+    drawn = _whole_families(rest, wanted[0], 0 if match else wanted[1], rng)
+    if match and wanted[1]:
+        tested = [*named[0], *(s for s in drawn if s.is_patient)]
+        free = [s for s in rest if not s.is_patient and s not in drawn]
+        drawn = [*drawn, *matched(tested, free, wanted[1], rng)]
     return sorted([*named[0], *named[1], *drawn], key=lambda s: s.id), bool(named[0])
+
+
+def matched(
+    patients: Sequence[Subject], controls: Sequence[Subject], number: int, rng: np.random.Generator
+) -> list[Subject]:
+    """Controls like the patients: of the same sex and as near in age class as can be.
+
+    Every patient in turn is given a control, the sum over all being the least possible (linear
+    assignment); a difference in sex weighs as 20 classes of age. Ties are broken by chance.
+
+    Args:
+        patients: Who is to be matched, over and over if there are fewer than ``number``.
+        controls: Who may be chosen.
+        number: How many to choose.
+        rng: Source of chance.
+
+    Raises:
+        CohortError: If there are too few controls, or one has no sex or no age class.
+    """
+    if len(controls) < number or not patients:
+        raise CohortError("controls", f"{len(controls)} to match {number}", f"at least {number}",
+                          "Lower --test_controls.")  # fmt: skip
+    for s in (*patients, *controls):
+        if not s.sex or not s.age_code.isdigit():
+            raise CohortError(s.id, f"sex {s.sex!r}, age class {s.age_code!r}", "both, to match by",
+                              "Fill the table, or leave --match_controls out.")  # fmt: skip
+    order = [patients[k] for k in rng.permutation(len(patients))]
+    wanted = [order[k % len(order)] for k in range(number)]
+    cost = np.array([
+        [abs(int(a.age_code) - int(b.age_code)) + _OTHER_SEX * (a.sex != b.sex) for b in controls]
+        for a in wanted
+    ], dtype=float)  # fmt: skip
+    _, chosen = linear_sum_assignment(cost + rng.uniform(0, 1e-3, cost.shape))
+    return [controls[k] for k in chosen]
 
 
 def _nested(

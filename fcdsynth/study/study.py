@@ -31,6 +31,7 @@ def study(
     by: Literal["subject", "site"] = "subject",
     test_patients: int | None = None,
     test_controls: int | None = None,
+    match_controls: bool = False,
     rule: str = "overlap",
     rate: float = 0.5,
     within_families: bool = False,
@@ -71,6 +72,8 @@ def study(
         test_patients: Test patients where the folder's split column names none; a third when
             left out.
         test_controls: Test controls, likewise.
+        match_controls: Whether test controls that the folder does not name are those nearest to
+            the test patients by sex and age class.
         rule: Hit rule of the primary endpoint: overlap, iou, centre or near.
         rate: False positives per subject at which its sensitivity is read off the FROC curve.
         within_families: Whether intervals draw subjects within families, as with simulated
@@ -109,8 +112,8 @@ def study(
         _prepare(folder, bids, spacing, brain_mask, workers)
     prepared = Cohort.read(folder.prepared)
     plan = make_plan(
-        prepared, arms, n, folds, draws, by, test_patients, test_controls, seed, rule, rate,
-        within_families, recipe.texts(),
+        prepared, arms, n, folds, draws, by, test_patients, test_controls, match_controls, seed,
+        rule, rate, within_families, recipe.texts(),
     )  # fmt: skip
     file = lock(plan, folder.plans, new_plan)
     for draw in plan.draws:

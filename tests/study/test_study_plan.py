@@ -4,12 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError, RunError, SettingsError
 from fcdsynth.core.subject import Group, Origin, Split, Subject
-from fcdsynth.study.choice import make_plan
+from fcdsynth.study.choice import make_plan, matched
 from fcdsynth.study.opening import note_opening, openings, plans_opened
 from fcdsynth.study.plan import lock
 from fcdsynth.study.settings import DEFAULT_ARMS, Arm, check_arms
@@ -190,3 +191,36 @@ def test_names_of_arms():
         check_arms([])
     with pytest.raises(SettingsError):
         check_arms([Arm("a"), Arm("a", real=2)])
+
+
+def people(codes, patient, sex="MF"):
+    group = Group.PATIENT if patient else Group.CONTROL
+    return [
+        Subject(f"{'pc'[not patient]}{k}", group, Origin.REAL, sex=sex[k % len(sex)],
+                age_code=str(code))
+        for k, code in enumerate(codes)
+    ]  # fmt: skip
+
+
+def test_controls_are_matched_by_sex_and_age_class():
+    """M 3 takes M 4, not F 3, who is nearer in age; F 9 takes F 8."""
+    patients = people([3, 9], True)
+    controls = people([4, 3, 12, 8], False)  # M 4, F 3, M 12, F 8
+    chosen = matched(patients, controls, 2, np.random.default_rng(0))
+    assert {s.id for s in chosen} == {"c0", "c3"}
+    # Four of two patients: each is matched twice.
+    chosen = matched(patients, controls, 4, np.random.default_rng(0))
+    assert {s.id for s in chosen} == {"c0", "c1", "c2", "c3"}
+    with pytest.raises(CohortError, match="4 to match 5"):
+        matched(patients, controls, 5, np.random.default_rng(0))
+    with pytest.raises(CohortError, match="c1"):
+        matched(patients, [controls[0], replace(controls[1], sex="")], 2, np.random.default_rng(0))
+
+
+def test_matched_controls_test_and_do_not_train():
+    patients = people([2, 5, 9, 12, 7, 7], True)
+    patients = [replace(s, split=Split.TEST) if k < 2 else s for k, s in enumerate(patients)]
+    table = Cohort(Path("nowhere"), (*patients, *people([12, 12, 2, 5, 9, 7, 7, 7], False)))
+    plan = make_plan(table, [Arm("a")], folds=2, test_controls=2, match_controls=True)
+    assert plan.draws[0].test == ("p0", "p1", "c2", "c3")
+    assert not {"c2", "c3"} & set(plan.draws[0].train_controls)
