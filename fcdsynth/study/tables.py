@@ -42,6 +42,13 @@ def to_json(results: Results) -> dict[str, Any]:
                 for arm, curves in endpoint.curves.items()
             },
             "gain": {name: asdict(endpoint.gain(name, base.name)) for name in others},
+            "over": {
+                arm.name: {
+                    other.name: asdict(endpoint.gain(arm.name, other.name))
+                    for other in plan.arms if other is not arm
+                }
+                for arm in results.synthetic
+            },
             "gap": None if ceiling is None else {
                 "arm": ceiling.name, **asdict(endpoint.gain(ceiling.name, base.name))},
             "gap_closed": {k: None if v is None else asdict(v) for k, v in closed.items()},
