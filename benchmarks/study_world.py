@@ -28,13 +28,17 @@ def study_world(work: Path, anatomies: Path | None, workers: int, quick: bool) -
     """
     folder = work / "phantom"
     if quick or anatomies is None:
-        return phantom(str(folder), seed=SEED, workers=workers, patients=12, controls=12, sites=2,
-                       spacing=4.0, difficulty="easy", split=True, prepared=True, report=False)  # fmt: skip
+        return phantom(
+            str(folder), seed=SEED, workers=workers, patients=12, controls=12, sites=2, spacing=4.0,
+            difficulty="easy", split=True, prepared=True, report=False,
+        )  # fmt: skip
     groups = ((_TRAIN, 9, 9, Split.TRAIN), (_VAL, 6, 6, Split.VAL), (_TEST, 60, 30, Split.TEST))
     parts = [
         Part((f"training_seg_{k:02d}.nii.gz",), patients, controls, split.value)
         for numbers, patients, controls, split in groups
         for k in numbers
     ]
-    return phantom(str(folder), seed=SEED, workers=workers, parts=parts, sites=3, spacing=2.0,
-                   anatomies=str(anatomies), difficulty="study", prepared=True, report=False)  # fmt: skip
+    return phantom(
+        str(folder), seed=SEED, workers=workers, parts=parts, sites=3, spacing=2.0,
+        anatomies=str(anatomies), difficulty="study", prepared=True, report=False,
+    )  # fmt: skip

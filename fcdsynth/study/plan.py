@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from fcdsynth.core.errors import RunError
 from fcdsynth.core.subject import Split
@@ -75,9 +74,6 @@ class Plan:
     recipe: Mapping[str, str]
     test_from_table: bool
     cohort: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "recipe", MappingProxyType(dict(self.recipe)))
 
     @property
     def key(self) -> str:

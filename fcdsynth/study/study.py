@@ -102,9 +102,11 @@ def study(
     """
     start = time.monotonic()
     check_arms(arms)
+    # Jobs side by side share the processes.
     recipe = Recipe(
-        find_config(detector), find_config(synthesis), find_config(machine), seed, workers, refuse
-    )
+        find_config(detector), find_config(synthesis), find_config(machine), seed,
+        max(1, workers // side_by_side), refuse,
+    )  # fmt: skip
     folder = StudyFolder(Path(out))
     settings = {"bids": bids, "spacing": spacing, "brain_mask": brain_mask, "seed": seed}
     key = provenance.run_key("study", settings, {}, seed)

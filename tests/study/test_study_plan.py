@@ -1,6 +1,7 @@
 """Plans: nested arms, draws, folds, sites, families, the table's own subjects, and the lock."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,3 +225,8 @@ def test_matched_controls_test_and_do_not_train():
     plan = make_plan(table, [Arm("a")], folds=2, test_controls=2, match_controls=True)
     assert plan.draws[0].test == ("p0", "p1", "c2", "c3")
     assert not {"c2", "c3"} & set(plan.draws[0].train_controls)
+
+
+def test_a_plan_can_be_sent_to_another_process():
+    plan = make_plan(cohort(), DEFAULT_ARMS, folds=2, recipe={"detector": "text"})
+    assert pickle.loads(pickle.dumps(plan)) == plan
