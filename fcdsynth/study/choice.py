@@ -219,10 +219,10 @@ def _whole_families(
 
 
 def _round_sites(subjects: Sequence[Subject], rng: np.random.Generator) -> list[Subject]:
-    """Subjects in random order, taking turns between (site, scanner) groups."""
-    groups: dict[tuple[str, str], list[Subject]] = {}
-    for subject in sorted(subjects, key=lambda s: s.id):
-        groups.setdefault((subject.site, subject.scanner), []).append(subject)
+    """Subjects in random order, taking turns between sites and scanners, patients and controls."""
+    groups: dict[tuple[bool, str, str], list[Subject]] = {}
+    for s in sorted(subjects, key=lambda s: s.id):
+        groups.setdefault((s.is_patient, s.site, s.scanner), []).append(s)
     mixed = [[members[i] for i in rng.permutation(len(members))] for members in groups.values()]
     longest = max(map(len, mixed), default=0)
     return [members[i] for i in range(longest) for members in mixed if i < len(members)]
