@@ -133,7 +133,7 @@ def phantom(
     settings = {
         "patients": patients, "controls": controls, "sites": sites, "seed": seed,
         "world": nature.seed, "like": like, "anatomies": anatomies, "spacing": spacing,
-        "difficulty": difficulty, "contrast_sd": list(law.difficulty.contrast_sd),
+        "difficulty": plain(law.difficulty),
         "errors": errors, "error_share": error_share, "confounded": confounded, "split": split,
         "prepared": prepared, "report": report,
     } | ({"parts": plain(parts)} if parts else {})  # fmt: skip
