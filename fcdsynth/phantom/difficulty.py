@@ -34,10 +34,11 @@ class Difficulty:
             )
 
 
-# `study` is fixed by what the detector finds (preset_sensitivity_* of benchmarks/detector.py): 30
-# to 55 % of held-out lesions at half a false cluster per subject after 35 + 35 training subjects,
-# at least 15 points more after 70 + 70. Of brighter (1.5 to 4) or larger (x 1.4) lesions more
-# subjects found only 8 to 10 points more; of fainter ones (0.5 to 3) too few were found.
+# `study` is fixed. It was chosen by what the detector finds of held-out lesions at half a false
+# cluster per subject (preset_sensitivity_* of benchmarks/detector.py): 33 % after 35 + 35 training
+# subjects and 46 % after 70 + 70, where 30 to 55 % and 15 points more were wanted. Of brighter (1.5
+# to 4) or larger (x 1.4) lesions more subjects found only 8 to 10 points more; of fainter ones (0.5
+# to 3) too few were found.
 PRESETS: Mapping[str, Difficulty] = MappingProxyType(
     {
         "easy": Difficulty("easy", (2.5, 4.0), 1.4, 1.3),
