@@ -141,6 +141,8 @@ def test_a_killed_study_goes_on_and_ends_the_same(bids, whole):
 def test_a_study_is_not_overwritten_by_another(bids, whole, capsys):
     assert main([*words(bids, whole), "--seed", "5"]) == 1
     assert "another study" in capsys.readouterr().err
+    assert main([*words(bids, whole), "--rate", "1"]) == 1  # another endpoint, after the looks
+    assert "--new_plan" in capsys.readouterr().err
     assert (whole / "report.html").is_file()
 
 

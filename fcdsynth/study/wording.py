@@ -107,7 +107,7 @@ def gap_words(results: Results) -> str:
     if ceiling is None or not results.synthetic:
         return ""
     gap = results.endpoint.gain(ceiling.name, base)
-    risen = f"From {base} to {ceiling.name} sensitivity rose by {estimate(gap, True, True)}"
+    risen = f"From {base} to {ceiling.name} sensitivity changed by {estimate(gap, True, True)}"
     closed = [(arm.name, results.endpoint.closed(arm.name, base, ceiling.name))
               for arm in results.synthetic]  # fmt: skip
     if any(share is None for _, share in closed):
