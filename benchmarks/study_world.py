@@ -29,7 +29,7 @@ def study_world(work: Path, anatomies: Path | None, workers: int, quick: bool) -
     folder = work / "phantom"
     if quick or anatomies is None:
         return phantom(
-            str(folder), seed=SEED, workers=workers, patients=12, controls=12, sites=2, spacing=4.0,
+            str(folder), seed=SEED, workers=workers, patients=8, controls=8, sites=2, spacing=4.0,
             difficulty="easy", split=True, prepared=True, report=False,
         )  # fmt: skip
     groups = ((_TRAIN, 9, 9, Split.TRAIN), (_VAL, 6, 6, Split.VAL), (_TEST, 60, 30, Split.TEST))
