@@ -44,7 +44,7 @@ def run_study(work: Path, world_folder: Path, quick: bool, workers: int, draws: 
     arms = [Arm(**arm) for arm in settings.pop("arms")]
     if quick:
         arms = arms[:3]
-        settings |= {"n": 2, "spacing": 4.0, "detector": "detector/smoke.yaml", "refuse": False,
+        settings |= {"n": 2, "detector": "detector/smoke.yaml", "refuse": False,
                      "synthesis": "synthesis/smoke.yaml", "within_families": False}  # fmt: skip
     out = work / "study"
     study(str(world_folder), str(out), arms=arms, draws=draws, workers=workers,
