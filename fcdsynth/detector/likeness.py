@@ -24,6 +24,7 @@ from fcdsynth.core.progress import track
 from fcdsynth.core.resample import resample
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Origin, Split, Subject
+from fcdsynth.core.trained import TrainedRun
 from fcdsynth.core.volume import read_labels
 from fcdsynth.detector.ensemble import Model, load_model
 from fcdsynth.detector.features import MASK, Region, region_features
@@ -82,8 +83,6 @@ def likeness(run: str, found: str, cohort: str, training: str, out: str, nearest
     """
     if nearest < 1:
         raise SettingsError("nearest", str(nearest), "at least 1", "Change --nearest.")
-    from fcdsynth.core.trained import TrainedRun
-
     model = load_model(TrainedRun.open(run))
     detections, table, taught = Detections.read(found), Cohort.read(cohort), Cohort.read(training)
     patients = [s for s in taught.of_split(Split.TRAIN).subjects
@@ -107,11 +106,12 @@ def likeness(run: str, found: str, cohort: str, training: str, out: str, nearest
             lesions.append(rows)
         known = np.concatenate(lesions)
         middle, spread = known.mean(axis=0), known.std(axis=0) + 1e-6
+        taught_by = _unit((known - middle) / spread).T
         alike: list[Alike] = []
         for name in track(detections.subjects, "clusters"):
             numbers, rows = _of_clusters(model, table, table[name], detections)
             scores = {d.cluster: d.score for d in detections.of(name)}
-            cosine = _unit((rows - middle) / spread) @ _unit((known - middle) / spread).T
+            cosine = _unit((rows - middle) / spread) @ taught_by
             for number, row in zip(numbers, cosine, strict=True):
                 order = np.argsort(-row, kind="stable")[:nearest]
                 alike += [

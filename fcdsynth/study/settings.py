@@ -28,7 +28,7 @@ class Arm:
             ``carvemix``, which pastes training lesions and needs neither masks nor generator.
         synthesis: Config of this arm's generator, where it is not the study's.
         pool: Cohort of synthetic subjects made elsewhere, in place of masks and images; they
-            name their parents, and children of held-out subjects are refused.
+            name their parents, and children of held-out subjects are left out.
         labels: Cohort whose lesion masks the arm trains on, by subject id, in place of the
             annotators': after ``adopt``, say. Drawing and generator read them too.
         contrasts: ``both``, or ``t1w`` for a detector that sees no FLAIR.
@@ -46,8 +46,7 @@ class Arm:
 
     def __post_init__(self) -> None:
         def refuse(key: str, found: str, expected: str, remedy: str) -> None:
-            raise SettingsError(f"arms {self.name} {key}".replace("  ", " "), found, expected,
-                                remedy)  # fmt: skip
+            raise SettingsError(f"arms {self.name} {key}", found, expected, remedy)
 
         if not self.real > 0:
             refuse("real", f"{self.real:g}", "a multiple of n above 0",
