@@ -14,7 +14,7 @@ class Severity(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a mask is flagged: the gate's causes first, then the channels of support."""
+    """Why a mask is flagged: the gate's causes, the channels of support, and what planting adds."""
 
     EMPTY = "empty mask in a patient"
     IN_CONTROL = "mask in a control"
@@ -33,6 +33,10 @@ class Cause(StrEnum):
     UNSUPPORTED = "unsupported"
     TOO_SMALL = "too small"
     TOO_LARGE = "too large"
+    ROUGH = "rough outline"
+    HOLES = "slices left out"
+    SHIFTED = "shifted"
+    OTHER_LESION = "another subject's lesion"
 
 
 # Most telling first: a mirrored mask is also unsupported and leaves its lesion overlooked.

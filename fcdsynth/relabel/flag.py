@@ -10,14 +10,16 @@ from fcdsynth.core.cohort import TABLE as COHORT_TABLE
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.detection import Detections
 from fcdsynth.core.errors import CohortError, SettingsError
-from fcdsynth.core.progress import track
+from fcdsynth.core.progress import map_items, track
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Origin
-from fcdsynth.core.volume import read_mask, read_volume
-from fcdsynth.relabel.channels import ChannelSettings, Region, measure_support
+from fcdsynth.core.volume import read_volume
+from fcdsynth.relabel.channels import ChannelSettings
 from fcdsynth.relabel.facts import MASK_KEY, MaskFacts, read_facts
 from fcdsynth.relabel.fusion import RULES, Suspicion, rank_masks
 from fcdsynth.relabel.gate import GateSettings, check_masks
+from fcdsynth.relabel.learned import FEWEST_MASKS, LearnedSettings, judge
+from fcdsynth.relabel.planting.copies import Measured, Task, measure_subject
 from fcdsynth.relabel.tables import (
     GATE,
     QUEUE,
@@ -43,7 +45,13 @@ def flag(
     twin_dice: float = 0.95,
     outside_share: float = 0.05,
     volume_deviations: float = 3.0,
-    rule: str = "deviation",
+    rule: str = "auto",
+    copies: int = 1,
+    error_share: float = 0.2,
+    mix: str = "realistic",
+    trees: int = 300,
+    seed: int = 0,
+    workers: int = 1,
     pictures: int = 10,
     convention: str = "radiological",
 ) -> Path:
@@ -51,11 +59,13 @@ def flag(
 
     First a gate that needs no model (empty, copied, on another grid, outside the brain, side
     against the participants table, unusual volume). Then the support of every mask in
-    probability maps of models that never saw its subject. The output folder holds queue.csv
-    (all masks, most suspicious first; the column minutes is left empty for the reviewer),
-    gate.csv (every finding of the gate), flag.json (settings, counts, what to bear in mind)
-    and pictures of the first masks. Exact truth masks of simulated patients are never read.
-    Synthetic subjects are passed over.
+    probability maps of models that never saw its subject, and, by the rule ``learned``, its
+    likeness to copies of the cohort's own masks with planted errors, which never leave memory.
+    The output folder holds queue.csv (all masks, most suspicious first; p_err is the probability
+    that a mask is wrong; the column minutes is left empty for the reviewer), gate.csv (every
+    finding of the gate), flag.json (settings, counts, what to bear in mind) and pictures of the
+    first masks. Exact truth masks of simulated patients are never read. Synthetic subjects are
+    passed over.
 
     Args:
         cohort: Folder or table of a prepared cohort.
@@ -69,8 +79,16 @@ def flag(
         twin_dice: Dice overlap in voxel space above which two subjects' masks count as copies.
         outside_share: Accepted share of a mask outside the brain.
         volume_deviations: Accepted robust deviations of log volume from the cohort's median.
-        rule: How channels are joined into the score: deviation (robust deviations from the
-            cohort's median) or percentile.
+        rule: What orders the queue: ``learned`` (forests trained on planted errors, from 12
+            masks on), ``deviation`` (the worst channel's robust deviations from the cohort's
+            median), ``percentile`` (the same by percentiles), or ``auto``: learned where there
+            are masks enough, else deviation.
+        copies: How often each kind of error is planted in each mask, for ``learned``.
+        error_share: Share of masks believed to be wrong before any review: p_err rests on it.
+        mix: How often each error is believed to be made: realistic, or stress (all alike).
+        trees: Trees of a forest.
+        seed: Seed of planted errors and forests.
+        workers: Number of processes.
         pictures: How many of the first masks get a picture; 0 for none.
         convention: radiological or neurological, written on every picture.
 
@@ -82,14 +100,18 @@ def flag(
         CohortError: If the cohort holds no patient, or a file is absent or damaged.
         RunError: If the folders cannot be read or the output was made otherwise.
     """
-    settings = {name: value for name, value in locals().items() if name != "out"}
+    settings = {name: value for name, value in locals().items() if name not in ("out", "workers")}
     if convention not in ("radiological", "neurological") or pictures < 0:
         raise SettingsError(
             "convention, pictures", f"{convention!r}, {pictures}",
             "radiological or neurological, and 0 or more pictures", "Change the setting.",
         )  # fmt: skip
-    if rule not in RULES:
-        raise SettingsError("rule", repr(rule), " or ".join(RULES), "Name one of the two.")
+    if rule not in ("auto", *RULES) or copies < 1:
+        raise SettingsError(
+            "rule, copies", f"{rule!r}, {copies}",
+            f"auto, {', '.join(RULES)}, and 1 copy or more", "Change the setting.",
+        )  # fmt: skip
+    learning = LearnedSettings(trees, error_share, mix, seed)
     gate = GateSettings(twin_dice, outside_share, volume_deviations, debris_vox)
     table = Cohort.read(cohort).select(lambda subject: subject.origin is not Origin.SYNTHETIC)
     if not any(subject.is_patient for subject in table.subjects):
@@ -106,11 +128,21 @@ def flag(
     if run.complete:
         return run.out
     with run:
-        masks, support = _measure(table, maps, channel)
+        masks = [read_facts(table, subject) for subject in track(table.subjects, "reading masks")]
+        scored = [facts for facts in masks if _can_be_scored(facts)]
+        if rule == "auto":
+            rule = "learned" if len(scored) >= FEWEST_MASKS else "deviation"
+        measured = _measure(table, scored, maps, channel, copies * (rule == "learned"), seed,
+                            workers)  # fmt: skip
+        support = {own[0].subject: own[0].regions for own in measured
+                   if own[0].subject in maps.subjects}  # fmt: skip
         findings = check_masks(masks, gate)
         hit = {finding.subject for finding in findings}
         queued = [f for f in masks if f.subject.is_patient or f.subject.id in hit]
-        queue = rank_masks([facts.subject.id for facts in queued], support, findings, rule)
+        families = {facts.subject.id: facts.subject.family for facts in scored}
+        judged = judge(measured, families, (), learning) if rule == "learned" else None
+        queue = rank_masks([facts.subject.id for facts in queued], support, findings, rule,
+                           judged.masks if judged else None)  # fmt: skip
         facts_of = {facts.subject.id: facts for facts in masks}
         names = [
             _draw(
@@ -122,7 +154,8 @@ def flag(
         ]
         write_queue(run.folder / QUEUE, queue, facts_of, names, len(support))
         write_gate(run.folder / GATE, findings)
-        write_summary(run.folder / SUMMARY, queue, findings, masks, maps, support, channel, rule)
+        write_summary(run.folder / SUMMARY, queue, findings, masks, maps, support, channel, rule,
+                      judged)  # fmt: skip
     return run.out
 
 
@@ -146,25 +179,29 @@ def _inputs(cohort: Cohort, given: Path, maps: Detections) -> list[Path]:
     return files
 
 
+def _can_be_scored(facts: MaskFacts) -> bool:
+    """Whether a mask lies on its image's grid, so that maps can be compared with it."""
+    on_image = facts.grid is not None and (
+        facts.image_grid is None or facts.image_grid.close_to(facts.grid)
+    )
+    return facts.subject.is_patient and on_image
+
+
 def _measure(
-    cohort: Cohort, maps: Detections, settings: ChannelSettings
-) -> tuple[list[MaskFacts], dict[str, tuple[Region, ...]]]:
-    masks: list[MaskFacts] = []
-    support: dict[str, tuple[Region, ...]] = {}
-    for subject in track(cohort.subjects, "measuring masks"):
-        facts = read_facts(cohort, subject)
-        masks.append(facts)
-        on_image = facts.grid is not None and (
-            facts.image_grid is None or facts.image_grid.close_to(facts.grid)
-        )
-        if not subject.is_patient or not on_image or subject.id not in maps.subjects:
-            continue
-        brain = read_mask(cohort.path(subject, "brain")) if subject.has("brain") else None
-        probability = read_volume(maps.probability_path(subject.id))
-        support[subject.id] = measure_support(
-            facts.mask(), probability, brain, facts.midplane, settings
-        )
-    return masks, support
+    cohort: Cohort, scored: list[MaskFacts], maps: Detections, settings: ChannelSettings,
+    copies: int, seed: int, workers: int,
+) -> list[tuple[Measured, ...]]:  # fmt: skip
+    donors = [facts.subject.id for facts in scored if not facts.empty]
+    tasks = []
+    for facts in scored:
+        subject = facts.subject
+        seen = subject.id in maps.subjects
+        tasks.append(
+            Task(cohort, subject, str(maps.probability_path(subject.id)) if seen else None,
+                 tuple(name for name in donors if name != subject.id), settings,
+                 0 if facts.empty else copies, seed)
+        )  # fmt: skip
+    return map_items(measure_subject, tasks, "measuring masks", workers)
 
 
 def _draw(

@@ -8,6 +8,9 @@ holds no error. Measured on simulated masks (3 cohorts of 40, 20 % wrong, one er
 time, detection 0.9 / 0.7): mean AUROC over six types 0.97 / 0.94 for deviations and 0.81 / 0.78
 for percentiles; percentiles in a cohort known to be right, which nobody has, reach 0.99 / 0.96.
 tests/relabel holds a small version.
+
+A third rule, ``learned``, takes its score and its cause from a verdict on each mask
+(`fcdsynth.relabel.learned`); the channels then say what is to be looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from fcdsynth.relabel.channels import Region
 from fcdsynth.relabel.gate import Finding
 
 FEWEST = 5
-RULES = ("deviation", "percentile")
+RULES = ("deviation", "percentile", "learned")
 _TIE_BREAK = 0.001
 _MAD_TO_SD = 1.4826
 # Least spread that counts as real: channels that are 0 for most masks have a MAD of 0.
@@ -36,6 +39,26 @@ _FLOOR: Mapping[Cause, float] = {
     Cause.TOO_SMALL: 0.05,
     Cause.TOO_LARGE: 0.05,
 }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of one mask beyond its channels.
+
+    Args:
+        score: What masks are ordered by, larger is more suspicious.
+        p_err: Probability that the mask is wrong.
+        shares: Of each cause, given that it is wrong; they add up to 1.
+    """
+
+    score: float
+    p_err: float
+    shares: Mapping[Cause, float]
+
+    @property
+    def cause(self) -> Cause:
+        """The likeliest error."""
+        return max(self.shares, key=lambda cause: self.shares[cause])
 
 
 @dataclass(frozen=True)
@@ -51,6 +74,7 @@ class Suspicion:
         channel: The channel that deviates most.
         region: The region that is worst on this channel.
         findings: What the gate found.
+        verdict: What the learned rule says, None with the other rules.
     """
 
     subject: str
@@ -60,6 +84,7 @@ class Suspicion:
     channel: Cause | None
     region: Region | None
     findings: tuple[Finding, ...] = ()
+    verdict: Verdict | None = None
 
     @property
     def gated(self) -> bool:
@@ -113,6 +138,7 @@ def rank_masks(
     support: Mapping[str, Sequence[Region]],
     findings: Sequence[Finding] = (),
     rule: str = "deviation",
+    verdicts: Mapping[str, Verdict] | None = None,
 ) -> tuple[Suspicion, ...]:
     """Order subjects by suspicion: gate first (errors before warnings), then the score.
 
@@ -120,7 +146,8 @@ def rank_masks(
         subjects: Ids in table order; ties keep it.
         support: Regions of each subject that a map was there for; possibly none.
         findings: Findings of the gate.
-        rule: ``deviation`` or ``percentile``.
+        rule: ``deviation``, ``percentile`` or ``learned``.
+        verdicts: For ``learned``: the verdict on each mask that was judged.
 
     Returns:
         One entry per subject, most suspicious first.
@@ -129,7 +156,7 @@ def rank_masks(
         SettingsError: If the rule is unknown.
     """
     if rule not in RULES:
-        raise SettingsError("rule", repr(rule), " or ".join(RULES), "Name one of the two.")
+        raise SettingsError("rule", repr(rule), " or ".join(RULES), "Name one of them.")
     values = {channel: _values(channel, subjects, support) for channel in CHANNELS}
     shares = {channel: percentiles(values[channel]) for channel in CHANNELS}
     far = {channel: deviations(values[channel], _FLOOR[channel]) for channel in CHANNELS}
@@ -141,6 +168,7 @@ def rank_masks(
             support.get(subject, ()),
             tuple(f for f in findings if f.subject == subject),
             rule,
+            (verdicts or {}).get(subject) if rule == "learned" else None,
         )
         for index, subject in enumerate(subjects)
     ]
@@ -169,23 +197,33 @@ def _suspicion(
     regions: Sequence[Region],
     findings: tuple[Finding, ...],
     rule: str,
+    verdict: Verdict | None,
 ) -> Suspicion:
     known = [channel for channel in CHANNELS if np.isfinite(far[channel])]
     used = shares if rule == "percentile" else far
     channel = max(known, key=lambda c: far[c], default=None)
+    region = worst(regions, channel) if channel else None
     score = float("nan")
-    if known:
+    if verdict is not None:
+        score = verdict.score
+        channel, region = _shown(verdict.cause, regions, channel)
+    elif known and rule != "learned":
         score = max(used[c] for c in known) + _TIE_BREAK * sum(used[c] for c in known)
     gate = [f for f in findings if f.severity is not Severity.NOTE]
-    return Suspicion(
-        subject,
-        gate[0].cause if gate else channel,
-        score,
-        shares,
-        channel,
-        worst(regions, channel) if channel else None,
-        findings,
-    )
+    cause = gate[0].cause if gate else verdict.cause if verdict else channel
+    return Suspicion(subject, cause, score, shares, channel, region, findings, verdict)
+
+
+def _shown(
+    cause: Cause, regions: Sequence[Region], channel: Cause | None
+) -> tuple[Cause | None, Region | None]:
+    """The region to look at: the worst on the cause's channel, else the largest component."""
+    if cause in CHANNELS and worst(regions, cause) is not None:
+        return cause, worst(regions, cause)
+    own = [region for region in regions if region.number]
+    if own:
+        return None, min(own, key=lambda region: region.number)
+    return channel, worst(regions, channel) if channel else None
 
 
 def _order(entry: Suspicion) -> tuple[int, float]:

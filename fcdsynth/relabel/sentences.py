@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fcdsynth.relabel.causes import Cause, Severity
 from fcdsynth.relabel.channels import Region
-from fcdsynth.relabel.fusion import Suspicion
+from fcdsynth.relabel.fusion import Suspicion, Verdict
 
 _SIDES = {"L": "left ", "R": "right ", "": ""}
 _OTHER = {"L": "right ", "R": "left ", "": "other "}
@@ -19,6 +19,8 @@ def evidence(entry: Suspicion, n_scored: int) -> str:
     """
     gate = sorted(entry.findings, key=lambda f: list(Severity).index(f.severity))
     parts = [finding.evidence for finding in gate if finding.severity is not Severity.NOTE]
+    if entry.verdict is not None:
+        parts.append(_verdict(entry.verdict))
     if entry.channel is not None and entry.region is not None:
         share = entry.percentiles[entry.channel]
         parts.append(_channel(entry.channel, entry.region))
@@ -27,10 +29,18 @@ def evidence(entry: Suspicion, n_scored: int) -> str:
             if n_scored >= 2
             else "No other mask to compare with."
         )
-    elif not parts:
+    elif not parts and entry.verdict is None:
         parts.append("No detector map for this subject, so only the gate has looked at it.")
     parts += [finding.evidence for finding in gate if finding.severity is Severity.NOTE]
     return " ".join(parts)
+
+
+def _verdict(verdict: Verdict) -> str:
+    cause, share = verdict.cause, verdict.shares[verdict.cause]
+    return (
+        f"Probability of an error {verdict.p_err:.2f}, judged by copies of this cohort's masks "
+        f"with planted errors; most like those of the kind '{cause.value}' ({share:.0%})."
+    )
 
 
 def _channel(channel: Cause, region: Region) -> str:

@@ -14,6 +14,7 @@ from fcdsynth.relabel.channels import ChannelSettings, Region
 from fcdsynth.relabel.facts import MaskFacts
 from fcdsynth.relabel.fusion import FEWEST, Suspicion
 from fcdsynth.relabel.gate import Finding
+from fcdsynth.relabel.learned import Judged
 from fcdsynth.relabel.sentences import evidence
 
 QUEUE = "queue.csv"
@@ -27,8 +28,9 @@ CHANNEL_COLUMNS: Mapping[Cause, str] = {
     Cause.TOO_LARGE: "e_too_large",
 }
 COLUMNS = (
-    "rank", "subject", "component", "cause", "severity", "score", *CHANNEL_COLUMNS.values(),
-    "volume_ml", "x_mm", "y_mm", "z_mm", "side", "evidence", "picture", "minutes",
+    "rank", "subject", "component", "cause", "severity", "score", "p_err",
+    *CHANNEL_COLUMNS.values(), "volume_ml", "x_mm", "y_mm", "z_mm", "side", "evidence",
+    "picture", "minutes",
 )  # fmt: skip
 
 
@@ -72,6 +74,7 @@ def write_queue(
             writer.writerow(
                 [rank, entry.subject, number, entry.cause.value if entry.cause else ""]
                 + [gate[0].severity.value if gate else "", _number(entry.score, 4)]
+                + [_number(entry.verdict.p_err, 4) if entry.verdict else ""]
                 + [_number(entry.percentiles[channel], 4) for channel in CHANNEL_COLUMNS]
                 + [_number(volume_ml, 4)]
                 + [_number(x, 2) for x in centre or (math.nan,) * 3]
@@ -97,6 +100,7 @@ def write_summary(
     support: Mapping[str, Sequence[Region]],
     settings: ChannelSettings,
     rule: str,
+    judged: Judged | None = None,
 ) -> None:
     """Write the counts, the limits of the figures in words, and what was compared."""
     patients = [facts.subject.id for facts in masks if facts.subject.is_patient]
@@ -106,6 +110,13 @@ def write_summary(
         notes.append(
             "The score counts robust deviations from the cohort's median on the worst channel; a "
             "mask below 2 hardly stands out, and its cause is only its weakest point."
+        )
+    if judged is not None:
+        rate = judged.certainty.base_rate
+        notes.append(
+            "p_err is the probability that a mask is wrong, if errors look like the planted ones "
+            f"and {rate:.0%} of all masks are wrong ({judged.certainty.base_from}). Reviews of "
+            "masks drawn at random are what replaces that assumption."
         )
     if len(support) < FEWEST:
         notes.append(
@@ -127,6 +138,8 @@ def write_summary(
         "gate": {cause: n for cause, n in by_cause.items() if n},
         "channels": [channel.value for channel in CHANNELS],
         "trained_on": len(maps.trained_on),
+        "certainty": judged.certainty.plain() if judged else None,
+        "n_planted": len(judged.planted) if judged else 0,
         "notes": notes,
     }
     path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -271,3 +271,35 @@ def test_a_patient_without_mask_or_map_is_listed_and_not_scored(made):
     assert queue["sub-00001"]["cause"] == Cause.EMPTY.value
     assert (queue["sub-00002"]["cause"], queue["sub-00002"]["score"]) == ("", "")
     assert Cohort.read(folder / "cohort")["sub-00002"].has("lesion_t1w")
+
+
+def test_from_twelve_masks_on_the_queue_is_learned_from_planted_errors(tmp_path, capsys):
+    cohort = make_cohort(tmp_path / "cohort", patients=13, controls=1)
+    make_maps(cohort, tmp_path / "maps")
+    wrong = cohort.subjects[2].id
+    set_mask(cohort, 2, mask_of(cohort, 2)[::-1].astype(np.uint8))
+    before = {path: path.read_bytes() for path in (tmp_path / "cohort").rglob("*.nii.gz")}
+    words = ("--trees", "40", "--pictures", "0", "--mix", "stress")
+    assert run(tmp_path, *words) == 0
+    queue = rows_of(tmp_path / "out" / "queue.csv")
+    summary = json.loads((tmp_path / "out" / "flag.json").read_text())
+    assert summary["rule"] == "learned"
+    assert summary["n_planted"] > 13 * 5
+    assert any("20% of all masks are wrong (assumed)" in note for note in summary["notes"])
+    patients = [row for row in queue if row["p_err"]]
+    assert len(patients) == 13
+    assert wrong in [row["subject"] for row in queue[:3]]
+    told = next(row for row in queue if row["subject"] == wrong)
+    assert "with planted errors" in told["evidence"]
+    assert 0 <= float(told["p_err"]) <= 1
+    # Nothing planted is ever written.
+    after = {path: path.read_bytes() for path in (tmp_path / "cohort").rglob("*.nii.gz")}
+    assert after == before
+    assert not list((tmp_path / "out").rglob("*.nii.gz"))
+    assert run(tmp_path, *words, "--workers", "2", out="again") == 0
+    assert rows_of(tmp_path / "again" / "queue.csv") == queue
+    assert run(tmp_path, "--rule", "deviation", "--pictures", "0", out="third") == 0
+    assert not any(row["p_err"] for row in rows_of(tmp_path / "third" / "queue.csv"))
+    capsys.readouterr()
+    assert run(tmp_path, "--rule", "guess", out="fourth") == 1
+    assert "auto, deviation, percentile, learned" in capsys.readouterr().err
