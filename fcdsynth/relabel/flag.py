@@ -16,22 +16,27 @@ from fcdsynth.core.subject import Origin
 from fcdsynth.core.volume import read_volume
 from fcdsynth.relabel.channels import ChannelSettings
 from fcdsynth.relabel.facts import MASK_KEY, MaskFacts, read_facts
+from fcdsynth.relabel.further import measure_further, mixed
 from fcdsynth.relabel.fusion import RULES, Suspicion, rank_masks
 from fcdsynth.relabel.gate import GateSettings, check_masks
 from fcdsynth.relabel.learned import FEWEST_MASKS, LearnedSettings, judge
 from fcdsynth.relabel.planting.copies import Measured, Task, measure_subject
+from fcdsynth.relabel.profile.maps import IMAGES, LABEL_FREE
 from fcdsynth.relabel.tables import (
     GATE,
     QUEUE,
+    SECOND_READER,
     SUMMARY,
     place,
     write_gate,
     write_queue,
+    write_second_reader,
     write_summary,
 )
 from fcdsynth.review.pictures import three_planes, write_png
 
 PICTURES = "pictures"
+_READ = (MASK_KEY, "brain", "transforms", "tissue", *IMAGES, *LABEL_FREE)
 
 
 def flag(
@@ -50,6 +55,8 @@ def flag(
     error_share: float = 0.2,
     mix: str = "realistic",
     trees: int = 300,
+    fits: str | None = None,
+    channels: str = "",
     seed: int = 0,
     workers: int = 1,
     pictures: int = 10,
@@ -62,7 +69,8 @@ def flag(
     probability maps of models that never saw its subject, and, by the rule ``learned``, its
     likeness to copies of the cohort's own masks with planted errors, which never leave memory.
     The output folder holds queue.csv (all masks, most suspicious first; p_err is the probability
-    that a mask is wrong; the column minutes is left empty for the reviewer), gate.csv (every
+    that a mask is wrong; the column minutes is left empty for the reviewer), second_reader.csv
+    (masks that are doubtful or like no other, which does not make them wrong), gate.csv (every
     finding of the gate), flag.json (settings, counts, what to bear in mind) and pictures of the
     first masks. Exact truth masks of simulated patients are never read. Synthetic subjects are
     passed over.
@@ -87,6 +95,11 @@ def flag(
         error_share: Share of masks believed to be wrong before any review: p_err rests on it.
         mix: How often each error is believed to be made: realistic, or stress (all alike).
         trees: Trees of a forest.
+        fits: Folder of the detector's fits, for what their snapshots tell of each mask: aum,
+            memory and forgotten.
+        channels: Further channels that count in the learned order, comma separated: margin and
+            margin_overlooked (need ``detect --features true``), neighbours, aum, memory,
+            forgotten. All that can be measured are listed in queue.csv either way.
         seed: Seed of planted errors and forests.
         workers: Number of processes.
         pictures: How many of the first masks get a picture; 0 for none.
@@ -112,6 +125,7 @@ def flag(
             f"auto, {', '.join(RULES)}, and 1 copy or more", "Change the setting.",
         )  # fmt: skip
     learning = LearnedSettings(trees, error_share, mix, seed)
+    counted = [name.strip() for name in channels.split(",") if name.strip()]
     gate = GateSettings(twin_dice, outside_share, volume_deviations, debris_vox)
     table = Cohort.read(cohort).select(lambda subject: subject.origin is not Origin.SYNTHETIC)
     if not any(subject.is_patient for subject in table.subjects):
@@ -141,8 +155,12 @@ def flag(
         queued = [f for f in masks if f.subject.is_patient or f.subject.id in hit]
         families = {facts.subject.id: facts.subject.family for facts in scored}
         judged = judge(measured, families, (), learning) if rule == "learned" else None
+        given = {facts.subject.id: facts.mask() for facts in scored if not facts.empty}
+        further = measure_further(measured, given, maps.folder, maps.subjects,
+                                  Path(fits) if fits else None, threshold)  # fmt: skip
+        verdicts = mixed(judged.masks, further, counted) if judged else {}
         queue = rank_masks([facts.subject.id for facts in queued], support, findings, rule,
-                           judged.masks if judged else None)  # fmt: skip
+                           verdicts)  # fmt: skip
         facts_of = {facts.subject.id: facts for facts in masks}
         names = [
             _draw(
@@ -152,7 +170,8 @@ def flag(
             else ""
             for rank, entry in enumerate(track(queue, "drawing pictures"), start=1)
         ]
-        write_queue(run.folder / QUEUE, queue, facts_of, names, len(support))
+        write_queue(run.folder / QUEUE, queue, facts_of, names, len(support), further)
+        write_second_reader(run.folder / SECOND_READER, further)
         write_gate(run.folder / GATE, findings)
         write_summary(run.folder / SUMMARY, queue, findings, masks, maps, support, channel, rule,
                       judged)  # fmt: skip
@@ -171,10 +190,10 @@ def _require_out_of_fold(folder: Path) -> None:
 
 
 def _inputs(cohort: Cohort, given: Path, maps: Detections) -> list[Path]:
-    """What decides the result: table, masks, brains, transforms, maps; never the truth."""
+    """What decides the result: table, masks, images, prepared maps, detections; no truth."""
     files = [given if given.suffix == ".csv" else given / COHORT_TABLE, maps.folder]
     for subject in cohort.subjects:
-        keys = [MASK_KEY, "brain", "transforms"] if subject.has(MASK_KEY) else []
+        keys = _READ if subject.has(MASK_KEY) else ()
         files += [cohort.path(subject, key) for key in keys if subject.has(key)]
     return files
 

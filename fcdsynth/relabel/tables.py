@@ -1,4 +1,4 @@
-"""The files that flag leaves: queue.csv, gate.csv and flag.json."""
+"""The files that flag leaves: queue.csv, second_reader.csv, gate.csv and flag.json."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fcdsynth.core.detection import Detections
 from fcdsynth.relabel.causes import CHANNELS, Cause, Severity
 from fcdsynth.relabel.channels import ChannelSettings, Region
 from fcdsynth.relabel.facts import MaskFacts
+from fcdsynth.relabel.further import FURTHER, Further
 from fcdsynth.relabel.fusion import FEWEST, Suspicion
 from fcdsynth.relabel.gate import Finding
 from fcdsynth.relabel.learned import Judged
@@ -19,6 +20,7 @@ from fcdsynth.relabel.sentences import evidence
 
 QUEUE = "queue.csv"
 GATE = "gate.csv"
+SECOND_READER = "second_reader.csv"
 SUMMARY = "flag.json"
 CHANNEL_COLUMNS: Mapping[Cause, str] = {
     Cause.MIRRORED: "e_mirrored",
@@ -29,7 +31,7 @@ CHANNEL_COLUMNS: Mapping[Cause, str] = {
 }
 COLUMNS = (
     "rank", "subject", "component", "cause", "severity", "score", "p_err",
-    *CHANNEL_COLUMNS.values(), "volume_ml", "x_mm", "y_mm", "z_mm", "side", "evidence",
+    *CHANNEL_COLUMNS.values(), *FURTHER, "volume_ml", "x_mm", "y_mm", "z_mm", "side", "evidence",
     "picture", "minutes",
 )  # fmt: skip
 
@@ -55,6 +57,7 @@ def write_queue(
     facts_of: Mapping[str, MaskFacts],
     pictures: Sequence[str],
     n_scored: int,
+    further: Further,
 ) -> None:
     """Write the queue, most suspicious first; the column minutes is for the reviewer.
 
@@ -64,6 +67,7 @@ def write_queue(
         facts_of: Facts of each entry's mask by subject id.
         pictures: Relative path of each entry's picture, empty where none was drawn.
         n_scored: Number of masks that the percentiles compare.
+        further: Values of the further channels.
     """
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -76,10 +80,30 @@ def write_queue(
                 + [gate[0].severity.value if gate else "", _number(entry.score, 4)]
                 + [_number(entry.verdict.p_err, 4) if entry.verdict else ""]
                 + [_number(entry.percentiles[channel], 4) for channel in CHANNEL_COLUMNS]
+                + [
+                    _number(further.values.get(name, {}).get(entry.subject, math.nan), 4)
+                    for name in FURTHER
+                ]
                 + [_number(volume_ml, 4)]
                 + [_number(x, 2) for x in centre or (math.nan,) * 3]
                 + [side, evidence(entry, n_scored), picture, ""]
             )
+
+
+def write_second_reader(path: Path, further: Further) -> None:
+    """Write the masks that are doubtful or rare, most doubtful first: no errors by that alone."""
+    doubtful = sorted(further.ambiguity, key=lambda s: -_known(further.ambiguity[s]))
+    alone = sorted(further.rare - set(doubtful))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["subject", "ambiguity", "rare"])
+        for subject in (*doubtful, *alone):
+            value = further.ambiguity.get(subject, math.nan)
+            writer.writerow([subject, _number(value, 4), "yes" if subject in further.rare else ""])
+
+
+def _known(value: float) -> float:
+    return value if math.isfinite(value) else -1.0
 
 
 def write_gate(path: Path, findings: Sequence[Finding]) -> None:
