@@ -25,6 +25,7 @@ class Cause(StrEnum):
     LIKE_OTHER = "almost identical to another subject's mask"
     OUTSIDE_BRAIN = "outside the brain"
     WRONG_SIDE = "side differs from the participants table"
+    WRONG_LOBE = "lobe differs from the participants table"
     ODD_VOLUME = "unusual volume"
     DEBRIS = "specks"
 

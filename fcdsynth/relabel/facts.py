@@ -17,6 +17,7 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume
 from fcdsynth.measure.components import Component, label_components
+from fcdsynth.measure.lobes import LOBES, label_of
 from fcdsynth.measure.mirror import Midplane, values_at
 
 MASK_KEY = "lesion_t1w"
@@ -41,6 +42,9 @@ class MaskFacts:
         midplane: The mid-sagittal plane, None for subjects without a mask.
         digest: Hash of the voxel values.
         image_digests: The same of the subject's images, only filled when the mask is not binary.
+        in_named_lobe: For each component the share of its voxels in a lobe that the participants
+            table names, on the side it names, of those in any lobe; NaN where none is, empty
+            where table or lobe map is silent.
     """
 
     subject: Subject
@@ -55,6 +59,7 @@ class MaskFacts:
     midplane: Midplane | None = None
     digest: str = ""
     image_digests: Mapping[str, str] = field(default_factory=dict)
+    in_named_lobe: tuple[float, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -104,7 +109,7 @@ def read_facts(cohort: Cohort, subject: Subject) -> MaskFacts:
     top = float(raw.array.max())
     array = raw.array > max(top, 1e-6) / 2
     voxels = np.flatnonzero(array)
-    _, components = label_components(array, raw.grid)
+    labels, components = label_components(array, raw.grid)
     mm = raw.grid.to_mm(np.argwhere(array))
     brain = read_mask(cohort.path(subject, "brain")) if subject.has("brain") else None
     outside = None
@@ -131,7 +136,39 @@ def read_facts(cohort: Cohort, subject: Subject) -> MaskFacts:
         midplane_of(cohort, subject, brain),
         _digest(raw),
         digests,
+        in_named_lobe(subject, read_lobes(cohort, subject), labels, len(components)),
     )
+
+
+def in_named_lobe(
+    subject: Subject, lobes: Volume | None, labels: Volume, components: int
+) -> tuple[float, ...]:
+    """Share of each component in a lobe that the table names, see `MaskFacts`.
+
+    Args:
+        subject: The subject, with side and lobe as the table has them.
+        lobes: Map of lobes and sides in the mask's world, None without one.
+        labels: Numbered components.
+        components: How many.
+    """
+    named = [code.strip() for code in subject.lobe.upper().split(",")]
+    sides = [subject.side.strip().upper()[:1]] if subject.side.strip() else ["L", "R"]
+    wanted = [label_of(lobe, side) for lobe in named for side in sides
+              if lobe in LOBES and side in ("L", "R")]  # fmt: skip
+    if not wanted or lobes is None:
+        return ()
+    found = []
+    for number in range(1, components + 1):
+        places = labels.grid.to_mm(np.argwhere(labels.array == number))
+        values = np.rint(values_at(lobes, places, order=0)).astype(int)
+        known = values[values > 0]
+        found.append(float(np.isin(known, wanted).mean()) if len(known) else float("nan"))
+    return tuple(found)
+
+
+def read_lobes(cohort: Cohort, subject: Subject) -> Volume | None:
+    """The subject's map of lobes and sides, None without one."""
+    return read_volume(cohort.path(subject, "lobes")) if subject.has("lobes") else None
 
 
 def midplane_of(cohort: Cohort, subject: Subject, brain: Volume | None) -> Midplane | None:

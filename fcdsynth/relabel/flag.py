@@ -36,7 +36,7 @@ from fcdsynth.relabel.tables import (
 from fcdsynth.review.pictures import three_planes, write_png
 
 PICTURES = "pictures"
-_READ = (MASK_KEY, "brain", "transforms", "tissue", *IMAGES, *LABEL_FREE)
+_READ = (MASK_KEY, "brain", "transforms", "tissue", "lobes", *IMAGES, *LABEL_FREE)
 
 
 def flag(
@@ -50,6 +50,7 @@ def flag(
     twin_dice: float = 0.95,
     outside_share: float = 0.05,
     volume_deviations: float = 3.0,
+    lobe_share: float = 0.1,
     rule: str = "auto",
     copies: int = 1,
     error_share: float = 0.2,
@@ -64,8 +65,8 @@ def flag(
 ) -> Path:
     """Rank the lesion masks of a prepared cohort by how likely they are wrong, with a cause.
 
-    First a gate that needs no model (empty, copied, on another grid, outside the brain, side
-    against the participants table, unusual volume). Then the support of every mask in
+    First a gate that needs no model (empty, copied, on another grid, outside the brain, side and
+    lobe against the participants table, unusual volume). Then the support of every mask in
     probability maps of models that never saw its subject, and, by the rule ``learned``, its
     likeness to copies of the cohort's own masks with planted errors, which never leave memory.
     The output folder holds queue.csv (all masks, most suspicious first; p_err is the probability
@@ -87,6 +88,8 @@ def flag(
         twin_dice: Dice overlap in voxel space above which two subjects' masks count as copies.
         outside_share: Accepted share of a mask outside the brain.
         volume_deviations: Accepted robust deviations of log volume from the cohort's median.
+        lobe_share: Least share of each component in the lobes and on the side that the
+            participants table names, where it names them.
         rule: What orders the queue: ``learned`` (forests trained on planted errors, from 12
             masks on), ``deviation`` (the worst channel's robust deviations from the cohort's
             median), ``percentile`` (the same by percentiles), or ``auto``: learned where there
@@ -126,7 +129,7 @@ def flag(
         )  # fmt: skip
     learning = LearnedSettings(trees, error_share, mix, seed)
     counted = [name.strip() for name in channels.split(",") if name.strip()]
-    gate = GateSettings(twin_dice, outside_share, volume_deviations, debris_vox)
+    gate = GateSettings(twin_dice, outside_share, volume_deviations, debris_vox, lobe_share)
     table = Cohort.read(cohort).select(lambda subject: subject.origin is not Origin.SYNTHETIC)
     if not any(subject.is_patient for subject in table.subjects):
         raise CohortError(

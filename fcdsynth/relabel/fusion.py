@@ -88,8 +88,8 @@ class Suspicion:
 
     @property
     def gated(self) -> bool:
-        """Whether an error or a warning of the gate puts it first."""
-        return any(f.severity is not Severity.NOTE for f in self.findings)
+        """Whether the gate puts it first, see `rank_masks`."""
+        return _level(self) < 2
 
 
 def percentiles(values: ArrayLike) -> NDArray[np.float64]:
@@ -141,6 +141,9 @@ def rank_masks(
     verdicts: Mapping[str, Verdict] | None = None,
 ) -> tuple[Suspicion, ...]:
     """Order subjects by suspicion: gate first (errors before warnings), then the score.
+
+    With verdicts only the gate's errors come first: what it warns of is among the numbers that
+    the verdict rests on.
 
     Args:
         subjects: Ids in table order; ties keep it.
@@ -210,6 +213,8 @@ def _suspicion(
     elif known and rule != "learned":
         score = max(used[c] for c in known) + _TIE_BREAK * sum(used[c] for c in known)
     gate = [f for f in findings if f.severity is not Severity.NOTE]
+    if verdict is not None:
+        gate = [f for f in gate if f.severity is Severity.ERROR]
     cause = gate[0].cause if gate else verdict.cause if verdict else channel
     return Suspicion(subject, cause, score, shares, channel, region, findings, verdict)
 
@@ -226,7 +231,12 @@ def _shown(
     return channel, worst(regions, channel) if channel else None
 
 
-def _order(entry: Suspicion) -> tuple[int, float]:
+def _level(entry: Suspicion) -> int:
     gate = {f.severity for f in entry.findings}
-    level = 0 if Severity.ERROR in gate else 1 if Severity.WARNING in gate else 2
-    return (level, -entry.score if np.isfinite(entry.score) else float("inf"))
+    # A verdict has weighed what the gate warns of already.
+    warned = Severity.WARNING in gate and entry.verdict is None
+    return 0 if Severity.ERROR in gate else 1 if warned else 2
+
+
+def _order(entry: Suspicion) -> tuple[int, float]:
+    return (_level(entry), -entry.score if np.isfinite(entry.score) else float("inf"))

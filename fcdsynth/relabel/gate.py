@@ -45,6 +45,8 @@ class GateSettings:
         volume_deviations: Accepted distance of ln(volume) from the median, robust standard
             deviations (1.4826 times the median absolute deviation).
         debris_vox: Components with fewer voxels are called specks.
+        lobe_share: Least share of a component in the lobes and on the side that the participants
+            table names.
 
     Raises:
         SettingsError: If a limit is out of range.
@@ -54,9 +56,11 @@ class GateSettings:
     outside_share: float = 0.05
     volume_deviations: float = 3.0
     debris_vox: int = 5
+    lobe_share: float = 0.1
 
     def __post_init__(self) -> None:
-        limits = {"twin_dice": 1, "outside_share": 1, "volume_deviations": 100, "debris_vox": 10000}
+        limits = {"twin_dice": 1, "outside_share": 1, "volume_deviations": 100, "debris_vox": 10000,
+                  "lobe_share": 1}  # fmt: skip
         for name, high in limits.items():
             value = getattr(self, name)
             if not 0 <= value <= high:
@@ -114,6 +118,7 @@ def _alone(facts: MaskFacts, settings: GateSettings) -> list[Finding]:
             f"{facts.outside_share:.0%} of the mask lies outside the brain "
             f"(accepted: {settings.outside_share:.0%}).")  # fmt: skip
     found += _side(facts)
+    found += _lobe(facts, settings)
     specks = [c for c in facts.components if c.size_vox < settings.debris_vox]
     if specks:
         add(Cause.DEBRIS, Severity.NOTE,
@@ -138,6 +143,23 @@ def _side(facts: MaskFacts) -> list[Finding]:
     )
     severity = Severity.WARNING if near else Severity.ERROR
     return [Finding(facts.subject.id, Cause.WRONG_SIDE, severity, evidence)]
+
+
+def _lobe(facts: MaskFacts, settings: GateSettings) -> list[Finding]:
+    """Components that lie outside the lobes that the table names."""
+    found = []
+    for component, share in zip(facts.components, facts.in_named_lobe, strict=False):
+        if component.size_vox >= settings.debris_vox and share < settings.lobe_share:
+            named = f"{facts.subject.side} {facts.subject.lobe}".strip()
+            evidence = (
+                f"The table says {named}; {share:.0%} of a component of "
+                f"{component.volume_ml:.2f} ml lies there (expected: at least "
+                f"{settings.lobe_share:.0%})."
+            )
+            found.append(
+                Finding(facts.subject.id, Cause.WRONG_LOBE, Severity.WARNING, evidence)
+            )  # fmt: skip
+    return found[:1]
 
 
 def _twins(masks: Sequence[MaskFacts], settings: GateSettings) -> list[Finding]:

@@ -16,6 +16,7 @@ from fcdsynth.core.detection import Detections, OperatingPoint
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Origin
 from fcdsynth.core.volume import Volume, read_mask, read_volume, write_volume
+from fcdsynth.measure.lobes import label_of
 from fcdsynth.relabel.causes import Cause
 from fcdsynth.relabel.facts import read_facts
 from fcdsynth.relabel.gate import GateSettings, check_masks
@@ -303,3 +304,36 @@ def test_from_twelve_masks_on_the_queue_is_learned_from_planted_errors(tmp_path,
     capsys.readouterr()
     assert run(tmp_path, "--rule", "guess", out="fourth") == 1
     assert "auto, deviation, percentile, learned" in capsys.readouterr().err
+
+
+def test_a_component_outside_the_lobe_that_the_table_names_is_told(made):
+    """Frontal in front of y = 12, parietal behind it: half a component is enough, none is not."""
+    cohort, folder = made
+    subject = cohort.subjects[0]
+    grid = read_volume(cohort.path(subject, "lesion_t1w")).grid
+    lobes = np.full(grid.shape, label_of("PL", "L"), np.int16)
+    lobes[:, 12:] = label_of("FL", "L")
+    write_volume(folder / "lobes.nii.gz", Volume(lobes, grid))
+    mask = np.zeros(grid.shape, bool)
+    mask[10:13, 14:17, 10:13] = True  # frontal
+    mask[10:13, 10:14, 16:19] = True  # half and half
+    mask[10:13, 4:7, 4:7] = True  # parietal, 27 voxels
+    mask[20, 20, 20] = True  # a speck
+    write_volume(folder / "mask.nii.gz", Volume(mask, grid))
+    files = {**subject.files, "lesion_t1w": "../mask.nii.gz", "lobes": "../lobes.nii.gz"}
+
+    def causes(**told):
+        facts = read_facts(cohort, replace(subject, files=files, **told))
+        return facts, [f for f in check_masks([facts], GateSettings())
+                       if f.cause is Cause.WRONG_LOBE]  # fmt: skip
+
+    facts, found = causes(lobe="FL", side="L")
+    assert sorted(facts.in_named_lobe) == pytest.approx([0, 0.5, 1, 1])
+    assert len(found) == 1
+    assert "0% of a component" in found[0].evidence
+    assert "L FL" in found[0].evidence
+    assert not causes(lobe="FL,PL", side="L")[1]
+    assert not causes(lobe="FL,PL", side="")[1]
+    assert len(causes(lobe="FL", side="R")[1]) == 1  # the map is of the left side
+    silent, found = causes(lobe="", side="L")
+    assert (silent.in_named_lobe, found) == ((), [])

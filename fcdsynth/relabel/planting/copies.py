@@ -9,8 +9,10 @@ import numpy as np
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.volume import Volume, read_mask, read_volume
+from fcdsynth.measure.components import label_components
+from fcdsynth.measure.mirror import values_at
 from fcdsynth.relabel.channels import ChannelSettings, Region, measure_support
-from fcdsynth.relabel.facts import midplane_of
+from fcdsynth.relabel.facts import in_named_lobe, midplane_of, read_lobes
 from fcdsynth.relabel.planting.recipes import plant
 from fcdsynth.relabel.planting.scene import Scene
 from fcdsynth.relabel.planting.spec import ERRORS, REDRAWN, PlantSpec, draw_spec
@@ -73,12 +75,15 @@ def measure_subject(task: Task) -> tuple[Measured, ...]:
     map_of = read_volume(task.probability) if task.probability else None
     maps = Maps.read(cohort, subject, map_of)
 
+    lobes = read_lobes(cohort, subject)
+
     def measured(spec: PlantSpec | None, mask: Volume) -> Measured:
         support = (
             measure_support(mask, map_of, brain, plane, task.settings) if map_of is not None else ()
         )
         profile = measure_profile(mask, maps, plane, task.settings.debris_vox)
-        return Measured(subject.id, spec, support, profile)
+        told = _against_table(subject, lobes, mask, brain, task.settings.debris_vox)
+        return Measured(subject.id, spec, support, Profile({**profile.numbers, **told}))
 
     found = [measured(None, given)]
     scene = Scene.read(cohort, subject) if task.copies else None
@@ -92,6 +97,22 @@ def measure_subject(task: Task) -> tuple[Measured, ...]:
         if wrong.any() and not np.array_equal(wrong, given.array):
             found.append(measured(spec, Volume(wrong, given.grid)))
     return tuple(found)
+
+
+def _against_table(
+    subject: Subject, lobes: Volume | None, mask: Volume, brain: Volume | None, debris_vox: int
+) -> dict[str, float]:
+    """What the gate looks at, as numbers: the table's lobe and side, and the brain's border."""
+    labels, parts = label_components(mask.array, mask.grid)
+    shares = in_named_lobe(subject, lobes, labels, len(parts))
+    kept = [s for s, part in zip(shares, parts, strict=False) if part.size_vox >= debris_vox]
+    found = {}
+    if kept:
+        found = {"in_named_lobe": kept[0], "least_in_named_lobe": min(kept)}
+    if brain is not None and mask.array.any():
+        places = mask.grid.to_mm(np.argwhere(mask.array))
+        found["outside_brain"] = float(np.mean(values_at(brain, places) < 0.5))
+    return found
 
 
 def _specs(task: Task) -> list[PlantSpec]:
