@@ -37,6 +37,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "import nnunet": ("fcdsynth.detector.peers.importing", "read nnU-Net's predictions"),
     "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
     "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
+    "adopt": ("fcdsynth.relabel.adopt", "make the next cohort from signed decisions"),
+    "ledger record": ("fcdsynth.ledger.record", "write a cohort's masks into a ledger"),
+    "ledger verify": ("fcdsynth.ledger.verify", "check that a ledger is whole"),
+    "ledger log": ("fcdsynth.ledger.log", "tell the history of masks"),
+    "ledger export": ("fcdsynth.ledger.export", "write a ledger as JSON lines and BIDS masks"),
     "study": ("fcdsynth.study.study", "compare training arms through the whole chain"),
     "demo": ("fcdsynth.study.demo", "phantom and study, small"),
 }
@@ -59,7 +64,8 @@ def _help() -> str:
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
              "folds", "fit plan", "fit", "validate", "test", "synthesize", "carvemix", "realism",
              "readers", "readers score", "detect", "baseline", "export nnunet", "import nnunet",
-             "evaluate", "flag", "study", "demo")  # fmt: skip
+             "evaluate", "flag", "ledger record", "ledger log",
+             "ledger verify", "ledger export", "adopt", "study", "demo")  # fmt: skip
     lines += [f"  {name:<14} {table[name]}" for name in order]
     return "\n".join(lines)
 
@@ -132,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             train(verb, rest)
         else:
             result = _run_verb(verb, rest)
-            if isinstance(result, Path):
+            if isinstance(result, Path | str):
                 print(result)
     except FcdsynthError as error:
         print(f"fcdsynth {verb}: {error}", file=sys.stderr)

@@ -40,3 +40,7 @@ class LeakageError(FcdsynthError):
 
 class RunError(FcdsynthError):
     """An output folder cannot be written, resumed or read as a run."""
+
+
+class LedgerError(FcdsynthError):
+    """A ledger cannot be read or written, is not whole, or a record breaks one of its rules."""

@@ -1,1 +1,1 @@
-"""The append-only record of labels, reviews and releases."""
+"""The append-only record of labels, reviews and releases, in one SQLite file."""

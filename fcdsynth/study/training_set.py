@@ -32,7 +32,9 @@ def fold_cohort(
 def relabelled(table: Cohort, labels: Cohort, arm: str) -> Cohort:
     """A table whose training and validation patients have the lesion masks of another one.
 
-    Test subjects keep theirs: an arm is not judged by its own labels.
+    Test subjects keep theirs: an arm is not judged by its own labels. Patients whose masks the
+    other table has put aside (no mask, split none: withdrawn, see ``fcdsynth adopt``) do not
+    train, nor do those that it lists with a mask that is disputed.
 
     Raises:
         CohortError: If the other table lacks a patient or the mask.
@@ -42,6 +44,10 @@ def relabelled(table: Cohort, labels: Cohort, arm: str) -> Cohort:
     rows = []
     for s in table.subjects:
         if s.split in (Split.TRAIN, Split.VAL) and s.is_patient:
+            put_aside = s.id in known and known[s.id].split is Split.NONE
+            if put_aside and labels.version > table.version:
+                rows.append(replace(s, split=Split.NONE))
+                continue
             if s.id not in known or not known[s.id].has("lesion"):
                 raise CohortError(
                     s.id, f"no lesion mask in {labels.folder}", f"one for each patient of {arm}",
