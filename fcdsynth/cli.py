@@ -39,6 +39,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
     "study": ("fcdsynth.study.study", "compare training arms through the whole chain"),
     "demo": ("fcdsynth.study.demo", "phantom and study, small"),
+    "benchmark relabel": (
+        "fcdsynth.study.relabelling.relabel",
+        "measure re-labelling on classification sets",
+    ),
 }
 TRAINED = {
     "fit": "train a generator or a detector from a config",
@@ -59,8 +63,8 @@ def _help() -> str:
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
              "folds", "fit plan", "fit", "validate", "test", "synthesize", "carvemix", "realism",
              "readers", "readers score", "detect", "baseline", "export nnunet", "import nnunet",
-             "evaluate", "flag", "study", "demo")  # fmt: skip
-    lines += [f"  {name:<14} {table[name]}" for name in order]
+             "evaluate", "flag", "study", "demo", "benchmark relabel")  # fmt: skip
+    lines += [f"  {name:<17} {table[name]}" for name in order]
     return "\n".join(lines)
 
 

@@ -52,7 +52,7 @@ class MarginSettings:
 
     components: int = 32
     folds: int = 5
-    c: float = 0.01
+    c: float = 0.003
 
     def __post_init__(self) -> None:
         for name, low, high in (("components", 1, 4096), ("folds", 2, 1000), ("c", 1e-6, 1e6)):
