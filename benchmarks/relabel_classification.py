@@ -3,7 +3,8 @@
 Goals: at 30 % symmetric noise and a second reader as noisy as the first, over ten seeds, the
 lower ends of the 95 % intervals of the engine's paired gain in accuracy, against no second looks
 and against ActiveLab, lie above 0 on digits and on Fashion-MNIST. Settings were chosen on seeds
-100 to 105; seeds 0 to 9 are reported.
+100 to 107, and an engine that did not withhold doubted labels was tried on seeds 0 to 9; seeds 200
+to 209, looked at by nobody before, are reported.
 """
 
 from __future__ import annotations
@@ -32,13 +33,18 @@ NOISES = (
       for reader in ("noisy", "clean")),
     *(NoiseSettings(kind, 0.3, "noisy") for kind in ("pair", "clustered", "boundary")),
 )  # fmt: skip
-SEEDS = 10
+FIRST_SEED, SEEDS = 200, 10
+
+
+def seeds_of(quick: bool) -> range:
+    """Seeds that are reported."""
+    return range(FIRST_SEED, FIRST_SEED + (QUICK_SEEDS if quick else SEEDS))
 
 
 def jobs_of(quick: bool) -> list:
     """All runs, those that the goals rest on first."""
     methods = find_methods(QUICK_METHODS if quick else "all")
-    seeds = range(QUICK_SEEDS if quick else SEEDS)
+    seeds = seeds_of(quick)
     return [
         job
         for noise in ((GOAL,) if quick else NOISES)
@@ -58,7 +64,7 @@ def measure_classification(figures: Figures, work: Path, quick: bool) -> None:
     folder = work / "relabel-classification"
     folder.mkdir(parents=True, exist_ok=True)
     methods = find_methods(QUICK_METHODS if quick else "all")
-    seeds = range(QUICK_SEEDS if quick else SEEDS)
+    seeds = seeds_of(quick)
     cells = []
     for short, data in SETS.items():
         if quick and short != "digits":

@@ -32,17 +32,18 @@ def test_all_spend_the_same_from_the_same_start(curves):
         assert curve.items + curve.looks == 140, name
         if name not in ("noise-free", "activelab"):
             assert curve.wrong[0] == curves["passive"].wrong[0], name
+        if METHODS[name].plain_labels and name != "noise-free":
             assert curve.accuracy[0] == curves["passive"].accuracy[0], name
 
 
 def test_shares_and_counts(curves):
     for name in ("random", "self-confidence", "cross-entropy", "boundary", "neighbours", "fixed",
-                 "dynamic", "engine", "oracle"):  # fmt: skip
+                 "dynamic", "smoothed", "engine", "oracle"):  # fmt: skip
         curve = curves[name]
         assert curve.looks == 18, name
         assert curve.hits >= curve.repaired >= 0, name
         assert curve.damaged <= curve.looks - curve.hits, name
-    for name in ("passive", "none", "dfal", "noise-free"):
+    for name in ("passive", "none", "dfal", "withheld", "noise-free"):
         assert (curves[name].looks, curves[name].most_looks) == (0, 1), name
     assert curves["oracle"].hits == curves["oracle"].looks
     assert curves["noise-free"].wrong == (0, 0, 0, 0)
@@ -52,6 +53,16 @@ def test_the_engine_finds_more_errors_than_chance_and_nobody_is_asked_for_ever(c
     assert curves["engine"].hits > 1.5 * 0.3 * curves["engine"].looks
     for name in ("self-confidence", "boundary", "neighbours", "engine"):
         assert curves[name].most_looks <= 3
+
+
+def test_what_is_withheld_is_mostly_wrong(curves):
+    for name, curve in curves.items():
+        if METHODS[name].withheld:
+            assert curve.withheld > 0
+            assert curve.wrong_training < 0.7 * curve.wrong[-1], name
+        else:
+            assert curve.withheld == 0
+            assert curve.wrong_training == curve.wrong[-1], name
 
 
 def test_a_run_repeats(digits, curves):

@@ -21,7 +21,9 @@ def table(path):
 
 
 def curve(last, wrong=0.1):
-    return Curve((100, 200, 400), (0.2, 0.4, last), (0.3, 0.2, wrong), 4, 3, 2, 1, 3, 96, 1.0)
+    return Curve(
+        (100, 200, 400), (0.2, 0.4, last), (0.3, 0.2, wrong), wrong, 0.0, 4, 3, 2, 1, 3, 96, 1.0
+    )
 
 
 def test_the_verb(tmp_path, capsys):
@@ -38,7 +40,8 @@ def test_the_verb(tmp_path, capsys):
     assert float(rows["engine"]["accuracy"]) > float(rows["none"]["accuracy"])
     assert float(rows["engine"]["hit_rate"]) > float(rows["engine"]["break_even"]) == 0.3
     assert float(rows["none"]["over_none_mean"]) == 0
-    assert {row["question"] for row in table(out / "differences.csv")} == {"second looks at all, at the same budget", "second looks at random"}
+    asked = [(row["method"], row["against"]) for row in table(out / "differences.csv")]
+    assert asked == [("engine", "none"), ("random", "none")]
     report = (out / "report.md").read_text()
     assert "Not a medical device" in report
     assert "(digits-symmetric-30-noisy.png)" in report

@@ -80,6 +80,18 @@ def activelab_consensus(book: Book, seen: OutOfFold) -> Items:
     return score_activelab(book.given(book.labelled), p, p[:0]).consensus
 
 
+def doubted(book: Book, pool: NDArray[np.float32], seen: OutOfFold) -> NDArray[np.bool_]:
+    """Labels that both channels speak against and no second look has agreed with, shape (n,).
+
+    The boundary puts the item on another side, and most look-alikes have another label.
+    """
+    rows = book.labelled
+    labels = book.labels[rows]
+    against = (boundary_error(seen, labels) > 0) & (neighbour_error(pool[rows], labels) > 0.5)
+    agreed = (book.given(rows) == labels[:, None]).sum(axis=1) > 1
+    return np.asarray(against & ~agreed)
+
+
 class SecondLooks:
     """The queue of second looks of one run, with what it remembers across rounds.
 

@@ -26,6 +26,8 @@ class Method:
         channels: Channels of suspicion, where ``old`` is ``channels``.
         dynamic: Whether their weights follow confirmed hits; equal otherwise.
         smoothed: Whether suspicion is smoothed over rounds.
+        withheld: Whether labels that both channels speak against do not train, unless a second
+            look agreed with them.
         noise_free: Whether annotators never err: the ceiling.
     """
 
@@ -36,6 +38,7 @@ class Method:
     channels: tuple[str, ...] = ()
     dynamic: bool = False
     smoothed: bool = False
+    withheld: bool = False
     noise_free: bool = False
 
     @property
@@ -44,6 +47,11 @@ class Method:
         return self.old in ("self-confidence", "cross-entropy", "activelab") or (
             BOUNDARY in self.channels
         )
+
+    @property
+    def plain_labels(self) -> bool:
+        """Whether what annotators said trains as it is, without a consensus or withholding."""
+        return not self.withheld and self.new != "activelab"
 
     @property
     def relabels(self) -> bool:
@@ -66,8 +74,12 @@ METHODS: dict[str, Method] = {
         Method("neighbours", "Neighbours only", "margin", "channels", (NEIGHBOURS,)),
         Method("fixed", "Boundary + neighbours, equal weights", "margin", "channels", _BOTH),
         Method("dynamic", "The same, dynamic weights", "margin", "channels", _BOTH, True),
-        Method("engine", "The same, and smoothed over rounds", "margin", "channels", _BOTH, True,
+        Method("smoothed", "The same, smoothed over rounds", "margin", "channels", _BOTH, True,
                True),
+        Method("engine", "The same, doubted labels withheld: the engine", "margin", "channels",
+               _BOTH, True, True, True),
+        Method("withheld", "Margin, doubted labels withheld, no second looks", "margin", "none",
+               _BOTH, withheld=True),
         Method("oracle", "Margin + an oracle that knows what is wrong", "margin", "oracle"),
         Method("noise-free", "Margin, annotators that never err", "margin", noise_free=True),
     )

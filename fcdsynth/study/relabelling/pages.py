@@ -13,15 +13,19 @@ from fcdsynth.study.relabelling.summary import Cell, Difference, Row
 
 # What is held against what, and what the difference would show.
 QUESTIONS = (
-    ("engine", "none", "second looks at all, at the same budget"),
-    ("engine", "activelab", "this engine over ActiveLab"),
+    ("engine", "none", "the engine over no second looks, at the same budget"),
+    ("engine", "activelab", "the engine over ActiveLab"),
+    ("engine", "self-confidence", "the engine over plain self-confidence"),
     ("random", "none", "second looks at random"),
-    ("engine", "self-confidence", "this engine over plain self-confidence"),
+    ("smoothed", "none", "second looks at suspected labels, nothing withheld"),
+    ("withheld", "none", "withholding doubted labels, no second looks"),
+    ("engine", "smoothed", "withholding on top of second looks"),
+    ("engine", "withheld", "second looks on top of withholding"),
     ("fixed", "boundary", "adding neighbours to the boundary"),
     ("fixed", "neighbours", "adding the boundary to neighbours"),
     ("dynamic", "fixed", "weights that follow confirmed hits"),
-    ("engine", "dynamic", "smoothing over rounds"),
-    ("oracle", "engine", "what a perfect detector would still gain"),
+    ("smoothed", "dynamic", "smoothing over rounds"),
+    ("oracle", "smoothed", "a perfect detector, at the same number of second looks"),
     ("none", "passive", "margin learning over random items"),
     ("dfal", "none", "DFAL over margin learning"),
 )
@@ -92,8 +96,8 @@ def write_report(folder: Path, cells: Sequence[Cell]) -> Path:
 def table(cell: Cell) -> list[str]:
     """The cell's methods as lines of a Markdown table."""
     lines = [
-        "| method | accuracy (sd) | over none | over ActiveLab | area | wrong labels | "
-        "second looks (hits; break-even) | damaged | most looks | s |",
+        "| method | accuracy (sd) | over none | over ActiveLab | area | "
+        "wrong labels (in training) | second looks (hits; break-even) | damaged | most looks | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in cell.rows():
@@ -104,8 +108,8 @@ def table(cell: Cell) -> list[str]:
             f"| {METHODS[row.method].title} | {row.accuracy:.3f} ({row.sd:.3f}) | "
             f"{_interval(row.over_none, row.method == 'none')} | "
             f"{_interval(row.over_activelab, row.method == 'activelab')} | {row.area:.3f} | "
-            f"{row.wrong:.3f} | {looks} | {row.damaged:.1f} | {row.most_looks} | "
-            f"{row.seconds:.1f} |"
+            f"{row.wrong:.3f} ({row.wrong_training:.3f}) | {looks} | "
+            f"{row.damaged:.1f} | {row.most_looks} | {row.seconds:.1f} |"
         )
     return lines
 

@@ -60,6 +60,8 @@ class Curve:
         annotations: Annotations at each training, shape (rounds + 1,).
         accuracy: On the test set.
         wrong: Share of the labels that are wrong.
+        wrong_training: Share wrong among the labels that train in the end.
+        withheld: Share of the labels that do not.
         looks: Second looks.
         hits: Of them, those at a wrong label.
         repaired: Wrong labels made right.
@@ -72,6 +74,8 @@ class Curve:
     annotations: tuple[int, ...]
     accuracy: tuple[float, ...]
     wrong: tuple[float, ...]
+    wrong_training: float
+    withheld: float
     looks: int
     hits: int
     repaired: int

@@ -19,6 +19,7 @@ from fcdsynth.study.relabelling.book import Book, Look
 from fcdsynth.study.relabelling.choose import (
     SecondLooks,
     activelab_consensus,
+    doubted,
     order_new,
     split_activelab,
 )
@@ -63,16 +64,17 @@ def simulate(
     for number in range(protocol.rounds + 1):
         last, rows = number == protocol.rounds, book.labelled
         seen, start_seed = None, 1000 * seed + number
-        if method.new == "activelab":
-            # Its consensus is the label, and needs networks that have not seen the item.
-            networks = _train(data, book, protocol, start_seed, folds)
-            seen = look_out_of_fold(networks, data.pool[rows], folds[rows])
-            book.settle(rows, activelab_consensus(book, seen))
-            network = _train(data, book, protocol, start_seed)
-        elif method.out_of_fold and not last:
+        trusted = np.ones(len(rows), dtype=bool)
+        if method.out_of_fold and not (last and method.plain_labels):
             networks = _train(data, book, protocol, start_seed, folds)
             network = networks.only(0)
             seen = look_out_of_fold(networks, data.pool[rows], folds[rows])
+            if method.new == "activelab":
+                book.settle(rows, activelab_consensus(book, seen))
+            if method.withheld:
+                trusted = ~doubted(book, data.pool, seen)
+            if not method.plain_labels:
+                network = _train(data, book, protocol, start_seed, trusted=trusted)
         else:
             network = _train(data, book, protocol, start_seed)
         _, p = network.see(data.test)
@@ -93,7 +95,9 @@ def simulate(
         queue.learn(taken, book)
         looks += taken
     return Curve(
-        tuple(annotations), tuple(accuracy), tuple(wrong), len(looks),
+        tuple(annotations), tuple(accuracy), tuple(wrong),
+        float(np.mean((book.labels != book.truth)[rows[trusted]])), float(np.mean(~trusted)),
+        len(looks),
         sum(look.was_wrong for look in looks),
         sum(look.was_wrong and not look.is_wrong for look in looks),
         sum(look.is_wrong and not look.was_wrong for look in looks),
@@ -103,10 +107,13 @@ def simulate(
 
 def _train(
     data: ClassificationSet, book: Book, protocol: Protocol, seed: int,
-    folds: NDArray[np.int64] | None = None,
+    folds: NDArray[np.int64] | None = None, trusted: NDArray[np.bool_] | None = None,
 ) -> Networks:  # fmt: skip
-    """Network 0 on all labels that count; with folds, network 1 + f without fold f."""
-    rows = book.labelled
+    """Network 0 on all labels that count; with folds, network 1 + f without fold f.
+
+    ``trusted`` says which labelled items train, all when left out.
+    """
+    rows = book.labelled if trusted is None else book.labelled[trusted]
     members = [np.ones(len(rows), dtype=bool)]
     if folds is not None:
         members += [folds[rows] != fold for fold in range(protocol.folds)]

@@ -74,6 +74,8 @@ class Row:
         sd: Its standard deviation over seeds.
         area: Mean accuracy over the learning curve, by annotations.
         wrong: Share of the final labels that are wrong.
+        wrong_training: The same among those that train.
+        withheld: Share of the labels that do not train.
         looks: Second looks.
         hit_rate: Share of them at a wrong label; NaN without any.
         break_even: Hit rate at which a replacing look neither cleans nor harms.
@@ -93,6 +95,8 @@ class Row:
     sd: float
     area: float
     wrong: float
+    wrong_training: float
+    withheld: float
     looks: float
     hit_rate: float
     break_even: float
@@ -171,6 +175,8 @@ class Cell:
             sd=float(final.std(ddof=1)) if len(runs) > 1 else 0.0,
             area=float(np.mean([area(run) for run in runs])),
             wrong=float(np.mean([run.wrong[-1] for run in runs])),
+            wrong_training=float(np.mean([run.wrong_training for run in runs])),
+            withheld=float(np.mean([run.withheld for run in runs])),
             looks=looks / len(runs),
             hit_rate=sum(run.hits for run in runs) / looks if looks else float("nan"),
             break_even=self.noise.second_error,
