@@ -26,7 +26,8 @@ def curve(last, wrong=0.1):
     )
 
 
-def test_the_verb(tmp_path, capsys):
+def test_the_verb(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(runs, "DIGITS", runs.Size(600, 300, 100, 40))
     out = tmp_path / "out"
     words = ["benchmark", "relabel", str(out), "--methods", "none,random,engine", "--seeds", "2",
              "--readers", "noisy"]  # fmt: skip
