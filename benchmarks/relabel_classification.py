@@ -95,7 +95,7 @@ def add_cell(figures: Figures, short: str, cell: Cell) -> None:
                 ends = (found.low, found.high)
                 figures.add(f"{short}_gain_vs_{name}_low", found.low, n, ends, at_least=1e-9)
     stem = f"{short}_{noise.kind}{round(100 * noise.rate)}_{noise.reader}"
-    for row in cell.rows():
+    for row in cell.rows:
         name = f"{stem}_{row.method.replace('-', '_')}"
         figures.add_values(f"{name}_accuracy", cell.accuracy(row.method), "mean")
         wrong = [curve.wrong[-1] for curve in cell.curves(row.method)]

@@ -73,10 +73,11 @@ METHODS: dict[str, Method] = {
         Method("boundary", "Boundary only", "margin", "channels", (BOUNDARY,)),
         Method("neighbours", "Neighbours only", "margin", "channels", (NEIGHBOURS,)),
         Method("fixed", "Boundary + neighbours, equal weights", "margin", "channels", _BOTH),
-        Method("dynamic", "The same, dynamic weights", "margin", "channels", _BOTH, True),
-        Method("smoothed", "The same, smoothed over rounds", "margin", "channels", _BOTH, True,
+        Method("dynamic", "Boundary + neighbours, dynamic weights", "margin", "channels", _BOTH,
                True),
-        Method("engine", "The same, doubted labels withheld: the engine", "margin", "channels",
+        Method("smoothed", "Boundary + neighbours, dynamic, smoothed", "margin", "channels",
+               _BOTH, True, True),
+        Method("engine", "Engine: the same, doubted labels withheld", "margin", "channels",
                _BOTH, True, True, True),
         Method("withheld", "Margin, doubted labels withheld, no second looks", "margin", "none",
                _BOTH, withheld=True),
@@ -84,7 +85,6 @@ METHODS: dict[str, Method] = {
         Method("noise-free", "Margin, annotators that never err", "margin", noise_free=True),
     )
 }  # fmt: skip
-ENGINE, BASELINE, RIVAL = "engine", "none", "activelab"
 
 
 def find_methods(names: str) -> tuple[Method, ...]:

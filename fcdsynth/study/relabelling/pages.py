@@ -40,7 +40,7 @@ def write_tables(folder: Path, cells: Sequence[Cell]) -> None:
         writer = csv.writer(file)
         writer.writerow(["data", "noise", "rate", "reader", *plain, *ends])
         for cell in cells:
-            for row in cell.rows():
+            for row in cell.rows:
                 values = [_short(getattr(row, name)) for name in plain]
                 for name in _DIFFERENCES:
                     found: Difference | None = getattr(row, name)
@@ -100,7 +100,7 @@ def table(cell: Cell) -> list[str]:
         "wrong labels (in training) | second looks (hits; break-even) | damaged | most looks | s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in cell.rows():
+    for row in cell.rows:
         looks = "-"
         if row.looks:
             looks = f"{row.looks:.0f} ({row.hit_rate:.2f}; {row.break_even:.2f})"
@@ -121,7 +121,7 @@ def _answers(cell: Cell) -> list[str]:
         if found is not None:
             lines.append(f"- {question[0].upper()}{question[1:]}: {_interval(found)} "
                          f"({found.n} seeds): **{found.verdict}**.")  # fmt: skip
-    row = next((row for row in cell.rows() if row.method == "engine"), None)
+    row = next((row for row in cell.rows if row.method == "engine"), None)
     if row is not None and row.looks and row.hit_rate <= row.break_even:
         lines.append("- The engine's hit rate is not above the second reader's error rate: its "
                      "looks do not clean these labels.")  # fmt: skip

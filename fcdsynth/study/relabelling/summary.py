@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -190,6 +191,7 @@ class Cell:
             purity=self.purity_versus(name, "none"),
         )
 
+    @cached_property
     def rows(self) -> list[Row]:
         """The table, in the order of the methods."""
         return [self.row(method) for method in self.methods]
