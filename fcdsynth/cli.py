@@ -44,6 +44,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "ledger export": ("fcdsynth.ledger.export", "write a ledger as JSON lines and BIDS masks"),
     "study": ("fcdsynth.study.study", "compare training arms through the whole chain"),
     "demo": ("fcdsynth.study.demo", "phantom and study, small"),
+    "benchmark relabel": (
+        "fcdsynth.study.relabelling.relabel",
+        "measure re-labelling on classification sets",
+    ),
 }
 TRAINED = {
     "fit": "train a generator or a detector from a config",
@@ -64,9 +68,9 @@ def _help() -> str:
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
              "folds", "fit plan", "fit", "validate", "test", "synthesize", "carvemix", "realism",
              "readers", "readers score", "detect", "baseline", "export nnunet", "import nnunet",
-             "evaluate", "flag", "ledger record", "ledger log",
-             "ledger verify", "ledger export", "adopt", "study", "demo")  # fmt: skip
-    lines += [f"  {name:<14} {table[name]}" for name in order]
+             "evaluate", "flag", "ledger record", "ledger log", "ledger verify", "ledger export",
+             "adopt", "study", "demo", "benchmark relabel")  # fmt: skip
+    lines += [f"  {name:<17} {table[name]}" for name in order]
     return "\n".join(lines)
 
 

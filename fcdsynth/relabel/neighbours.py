@@ -35,7 +35,7 @@ class NeighbourSettings:
         SettingsError: If a value is out of range.
     """
 
-    k: int = 7
+    k: int = 10
     rare: float = 0.05
     standardise: bool = True
 
