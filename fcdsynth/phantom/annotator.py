@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,6 +25,8 @@ MIXES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             **dict.fromkeys(EXTENT, 0.60 / len(EXTENT)),
             "missed": 0.15, "false": 0.10, "shifted": 0.05, "side": 0.05, "subject": 0.05,
         },
+        # For measurements of errors: a fixed share of patients, and each error in its turn.
+        "dealt": dict.fromkeys(ERRORS, 1 / len(ERRORS)),
         "stress": {
             **{error: 1 / len(ERRORS) for error in ERRORS},
             "missed": 0.5 / len(ERRORS),
@@ -121,8 +124,26 @@ def _draw_amount(rng: np.random.Generator, error: str) -> float:
     return float(rng.integers(2, 4)) if error == "holes" else 0.0
 
 
+def dealt_error(number: int, error_share: float, seed: int) -> str:
+    """Error of a patient in the mix ``dealt``, `NO_ERROR` for most.
+
+    Every 1 / error_share-th patient has one; of each nine errors in a row all differ, in an order
+    drawn anew, so that no kind keeps to one scanner.
+
+    Args:
+        number: Number of the patient, from 0.
+        error_share: Share of patients with an error.
+        seed: Seed of the cohort.
+    """
+    before, after = (math.floor(n * error_share + 1e-9) for n in (number, number + 1))
+    if after == before:
+        return NO_ERROR
+    order = np.random.default_rng([seed, 7, before // len(ERRORS)]).permutation(len(ERRORS))
+    return ERRORS[order[before % len(ERRORS)]]
+
+
 def draw_annotator(
-    rng: np.random.Generator, error_share: float, mix: str, reader: Reader
+    rng: np.random.Generator, error_share: float, mix: str, reader: Reader, dealt: str = ""
 ) -> AnnotatorSpec:
     """Draw how a patient's lesions were outlined.
 
@@ -131,6 +152,7 @@ def draw_annotator(
         error_share: Share of outlines with a planted error, 0 to 1.
         mix: One of `MIXES`.
         reader: Who outlines.
+        dealt: Error that this patient has by `dealt_error`, in place of one drawn.
 
     Returns:
         The annotator. What a ``false`` one saw is for the caller to add, and so is the second
@@ -155,7 +177,7 @@ def draw_annotator(
     # Drawn in any case, so that the share of errors changes no other number.
     kinds = MIXES[mix] or MIXES["stress"]
     error = str(rng.choice(list(kinds), p=np.array(list(kinds.values()))))
-    error = error if planted else NO_ERROR
+    error = dealt or (error if planted else NO_ERROR)
     side_draw, other = rng.random(), int(rng.integers(1, 8))
     return AnnotatorSpec(
         reader=reader.name,

@@ -32,6 +32,7 @@ class LesionLaw:
         reader: Who outlines.
         error_share: Share of outlines with a planted error.
         mix: Which errors, see `fcdsynth.phantom.annotator.MIXES`.
+        dealt: Error of this patient in the mix ``dealt``; empty draws one.
     """
 
     difficulty: Difficulty = PRESETS["study"]
@@ -39,6 +40,7 @@ class LesionLaw:
     reader: Reader = _ANY_READER
     error_share: float = 0.0
     mix: str = "none"
+    dealt: str = ""
 
     def overlooked_below(self, site_number: int) -> float:
         """Visibility (SD ml^(1/3)) below which a lesion is overlooked at a scanner.
@@ -155,7 +157,7 @@ def draw_disease(rng: np.random.Generator, law: LesionLaw, site_number: int = 1)
         site_number: Scanner, from 1.
     """
     lesion = draw_lesion(rng, law, site_number)
-    annotator = draw_annotator(rng, law.error_share, law.mix, law.reader)
+    annotator = draw_annotator(rng, law.error_share, law.mix, law.reader, law.dealt)
     second = _draw_smaller(rng, law, site_number, lesion)
     false = _draw_smaller(rng, law, site_number, lesion)
     has_second = rng.random() < law.world.second_share or annotator.error == "missed"

@@ -43,7 +43,7 @@ def phantom(
     workers: int = 1,
     difficulty: Literal["easy", "medium", "hard", "study"] = "study",
     contrast_sd: tuple[float, float] | None = None,
-    errors: Literal["none", "realistic", "stress"] = "realistic",
+    errors: Literal["none", "realistic", "stress", "dealt"] = "realistic",
     error_share: float = 0.15,
     confounded: bool = False,
     split: bool = False,
@@ -84,7 +84,8 @@ def phantom(
         contrast_sd: Lowest and highest FLAIR contrast in standard deviations of the healthy
             tissue around, in place of the difficulty's.
         errors: Which errors annotators make: ``none``, the ``realistic`` mix, or ``stress``,
-            where all are equally frequent.
+            where all are equally frequent, or ``dealt``, where a fixed share of patients has
+            them in turn, so that few patients have enough of each (not with like).
         error_share: Share of outlines with such an error, 0 to 1.
         confounded: All controls at the first site while patients come from every site, as in
             ds004199 where one scanner saw patients alone.
@@ -113,6 +114,7 @@ def phantom(
     _require(workers >= 1, "workers", str(workers), "at least 1")
     _require(0 <= error_share <= 1, "error_share", str(error_share), "0 to 1")
     _require(not confounded or sites > 1, "confounded", "one site", "at least two sites")
+    _require(like is None or errors != "dealt", "errors", "dealt with like", "realistic or stress")
     folder = Path(anatomies) if anatomies is not None else None
     names = tuple(p.name for p in list_label_maps(folder)) if folder else (TEMPLATE,)
     nature = draw_world(seed if world is None else world)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fcdsynth.phantom.annotator import NO_ERROR, Reader, draw_reader
+from fcdsynth.phantom.annotator import NO_ERROR, Reader, dealt_error, draw_reader
 from fcdsynth.phantom.contrast import Site, draw_site
 from fcdsynth.phantom.lesionlaw import LesionLaw, draw_lesion
 from fcdsynth.phantom.lesionspec import LesionSpec
@@ -69,6 +69,8 @@ def draw_numbered(
         seed: Seed of everything random.
         law: Laws of lesions and outlines, with the site's reader.
     """
+    if law.mix == "dealt":
+        law = replace(law, dealt=dealt_error(number, law.error_share, seed))
     name = f"sub-{2 * number + (1 if patient else 2):05d}"
     return draw_subject(name, patient, site, anatomies, (seed, int(not patient), number), law)
 

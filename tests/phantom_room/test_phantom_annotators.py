@@ -18,6 +18,7 @@ from fcdsynth.phantom.annotator import (
     MIXES,
     AnnotatorSpec,
     Reader,
+    dealt_error,
     draw_annotator,
     draw_reader,
 )
@@ -25,6 +26,8 @@ from fcdsynth.phantom.illness import fall_ill, outlined_elsewhere
 from fcdsynth.phantom.lesionlaw import LesionLaw, draw_disease, draw_lesion
 from fcdsynth.phantom.parts import Part
 from fcdsynth.phantom.patch import Patch, to_mask, with_holes
+from fcdsynth.phantom.roster import draw_roster
+from fcdsynth.phantom.sources import TEMPLATE
 
 EXACT = Reader("exact", 0.0, 0.0, 0.0, 0.0, 1.0)
 STILL = np.eye(4)
@@ -315,3 +318,22 @@ def test_patches_are_seen_the_same_on_any_grid(head):
         assert mask.sum() * grid.voxel_ml == pytest.approx(8.0, rel=0.25)
         centre = grid.to_mm(np.argwhere(mask).mean(axis=0))
         assert np.linalg.norm(centre - true.centre_mm) < 1.2
+
+
+def test_dealt_errors_are_all_there_equally_often_and_keep_to_no_scanner():
+    """Of 450 patients a fifth: ten of each kind, whatever the seed."""
+    for seed in range(3):
+        dealt = [dealt_error(n, 0.2, seed) for n in range(450)]
+        counts = Counter(dealt)
+        assert counts.pop("none") == 360
+        assert counts == dict.fromkeys(ERRORS, 10)
+        places = {e: {n % 3 for n, x in enumerate(dealt) if x == e} for e in ERRORS}
+        assert all(len(sites) > 1 for sites in places.values())
+    law = LesionLaw(error_share=0.2, mix="dealt")
+    roster = draw_roster(45, 5, 3, 4, (TEMPLATE,), law)
+    patients = [s for s in roster.specs if s.patient]
+    assert [s.annotator.error for s in patients] == [dealt_error(n, 0.2, 4) for n in range(45)]
+    lone = next(s for s in patients if s.annotator.error == "missed")
+    assert lone.second is not None
+    none = draw_roster(45, 5, 3, 4, (TEMPLATE,), LesionLaw())
+    assert [s.lesion for s in none.specs] == [s.lesion for s in roster.specs]
