@@ -155,8 +155,8 @@ def _git(*words: str) -> str:
                           check=True).stdout.strip()  # fmt: skip
 
 
-def arguments(description: str, **numbers: int) -> argparse.Namespace:
-    """Options every benchmark has, ``--out``, ``--quick``, ``--work``, and numbers of its own."""
+def arguments(description: str, **more: int | str) -> argparse.Namespace:
+    """Options every benchmark has, ``--out``, ``--quick``, ``--work``, and some of its own."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--quick", action="store_true", help="a small version, below 50 seconds")
@@ -165,8 +165,8 @@ def arguments(description: str, **numbers: int) -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of test data")
     parser.add_argument("--workers", type=int, default=2)
-    for name, default in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser.parse_args()
 
 

@@ -16,12 +16,13 @@ from fcdsynth.core.subject import Origin
 from fcdsynth.core.volume import read_volume
 from fcdsynth.relabel.channels import ChannelSettings
 from fcdsynth.relabel.facts import MASK_KEY, MaskFacts, read_facts
-from fcdsynth.relabel.further import measure_further, mixed
-from fcdsynth.relabel.fusion import RULES, Suspicion, rank_masks
+from fcdsynth.relabel.further import measure_further
+from fcdsynth.relabel.fusion import RULES, Suspicion, Verdict, rank_masks
 from fcdsynth.relabel.gate import GateSettings, check_masks
 from fcdsynth.relabel.learned import FEWEST_MASKS, LearnedSettings, judge
 from fcdsynth.relabel.planting.copies import Measured, Task, measure_subject
 from fcdsynth.relabel.profile.maps import IMAGES, LABEL_FREE
+from fcdsynth.relabel.rounds import STATE, begin, read_state, remember, tell
 from fcdsynth.relabel.tables import (
     GATE,
     QUEUE,
@@ -58,6 +59,8 @@ def flag(
     trees: int = 300,
     fits: str | None = None,
     channels: str = "",
+    previous: str | None = None,
+    ledger: str | None = None,
     seed: int = 0,
     workers: int = 1,
     pictures: int = 10,
@@ -103,6 +106,9 @@ def flag(
         channels: Further channels that count in the learned order, comma separated: margin and
             margin_overlooked (need ``detect --features true``), neighbours, aum, memory,
             forgotten. All that can be measured are listed in queue.csv either way.
+        previous: Folder of the last round's flag: its suspicions are remembered.
+        ledger: The ledger: its reviews teach, and the scores are written into it; what was
+            recorded there must be the masks of this cohort.
         seed: Seed of planted errors and forests.
         workers: Number of processes.
         pictures: How many of the first masks get a picture; 0 for none.
@@ -141,7 +147,10 @@ def flag(
     if threshold is None:
         threshold = maps.operating_point.threshold
     channel = ChannelSettings(link_mm, rim_mm, threshold, debris_vox)
-    run = Run(out, "flag", settings, _inputs(table, Path(cohort), maps))
+    known = read_state(ledger)
+    settings["reviews"] = len(known.reviews) if known else 0
+    inputs = _inputs(table, Path(cohort), maps) + ([Path(previous) / STATE] if previous else [])
+    run = Run(out, "flag", settings, inputs)
     if run.complete:
         return run.out
     with run:
@@ -157,11 +166,15 @@ def flag(
         hit = {finding.subject for finding in findings}
         queued = [f for f in masks if f.subject.is_patient or f.subject.id in hit]
         families = {facts.subject.id: facts.subject.family for facts in scored}
-        judged = judge(measured, families, (), learning) if rule == "learned" else None
+        past = begin(previous, known, rule)
+        judged = judge(measured, families, past.reviews, learning) if rule == "learned" else None
         given = {facts.subject.id: facts.mask() for facts in scored if not facts.empty}
         further = measure_further(measured, given, maps.folder, maps.subjects,
                                   Path(fits) if fits else None, threshold)  # fmt: skip
-        verdicts = mixed(judged.masks, further, counted) if judged else {}
+        verdicts: dict[str, Verdict] = {}
+        now = None
+        if judged:
+            now, verdicts = remember(past, judged.masks, further, counted, given, known)
         queue = rank_masks([facts.subject.id for facts in queued], support, findings, rule,
                            verdicts)  # fmt: skip
         facts_of = {facts.subject.id: facts for facts in masks}
@@ -173,11 +186,17 @@ def flag(
             else ""
             for rank, entry in enumerate(track(queue, "drawing pictures"), start=1)
         ]
-        write_queue(run.folder / QUEUE, queue, facts_of, names, len(support), further)
+        rests = {entry.subject: now.rests(entry.subject) for entry in queue} if now else {}
+        write_queue(run.folder / QUEUE, queue, facts_of, names, len(support), further, rests)
         write_second_reader(run.folder / SECOND_READER, further)
         write_gate(run.folder / GATE, findings)
         write_summary(run.folder / SUMMARY, queue, findings, masks, maps, support, channel, rule,
                       judged)  # fmt: skip
+        if now and judged:
+            now.write(run.folder)
+            if ledger:
+                order = [entry.subject for entry in queue]
+                tell(ledger, now, given, judged.masks, further, order, maps.folder.name)
     return run.out
 
 

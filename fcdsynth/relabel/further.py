@@ -16,7 +16,7 @@ from fcdsynth.relabel.fusion import Verdict
 from fcdsynth.relabel.neighbours import find_neighbours, inconsistency
 from fcdsynth.relabel.planting.copies import Measured
 from fcdsynth.relabel.profile.maps import IMAGES, LABEL_FREE
-from fcdsynth.relabel.weights import ChannelRecord, mix
+from fcdsynth.relabel.weights import ChannelRecord, credit, mix
 
 PLANTED = "planted"
 FURTHER = ("margin", "margin_overlooked", "neighbours", "aum", "memory", "forgotten")
@@ -79,7 +79,7 @@ def measure_further(
 def mixed(
     verdicts: Mapping[str, Verdict], further: Further, channels: Sequence[str],
     record: ChannelRecord | None = None,
-) -> dict[str, Verdict]:  # fmt: skip
+) -> tuple[dict[str, Verdict], dict[str, dict[str, float]]]:  # fmt: skip
     """Order by the weighted mean of rank shares, the planted score's and the channels'.
 
     Args:
@@ -87,6 +87,10 @@ def mixed(
         further: Values of the channels.
         channels: Which count, of `FURTHER`.
         record: What reviews said of the channels so far; equal weights when None.
+
+    Returns:
+        The verdicts with the scores that order them, and each channel's share in a subject's
+        place.
 
     Raises:
         SettingsError: If a channel is unknown, or there is nothing to measure it on.
@@ -100,7 +104,7 @@ def mixed(
                 "forgotten, or leave the channel out.",
             )  # fmt: skip
     if not channels:
-        return dict(verdicts)
+        return dict(verdicts), {name: {PLANTED: 1.0} for name in verdicts}
     names = list(verdicts)
     scores = {PLANTED: [verdicts[name].score for name in names]} | {
         channel: [further.values[channel].get(name, np.nan) for name in names]
@@ -109,7 +113,9 @@ def mixed(
     known = record or ChannelRecord.of(list(scores))
     weights = {name: known.weights.get(name, 1 / len(scores)) for name in scores}
     found = mix(scores, weights)
-    return {name: replace(verdicts[name], score=float(found[k])) for k, name in enumerate(names)}
+    ordered = {name: replace(verdicts[name], score=float(found[k]))
+               for k, name in enumerate(names)}  # fmt: skip
+    return ordered, {name: credit(scores, weights, k) for k, name in enumerate(names)}
 
 
 def _neighbours(

@@ -32,7 +32,7 @@ CHANNEL_COLUMNS: Mapping[Cause, str] = {
 COLUMNS = (
     "rank", "subject", "component", "cause", "severity", "score", "p_err",
     *CHANNEL_COLUMNS.values(), *FURTHER, "volume_ml", "x_mm", "y_mm", "z_mm", "side", "evidence",
-    "picture", "minutes",
+    "rests", "picture", "minutes",
 )  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def write_queue(
     pictures: Sequence[str],
     n_scored: int,
     further: Further,
+    rests: Mapping[str, str],
 ) -> None:
     """Write the queue, most suspicious first; the column minutes is for the reviewer.
 
@@ -68,6 +69,7 @@ def write_queue(
         pictures: Relative path of each entry's picture, empty where none was drawn.
         n_scored: Number of masks that the percentiles compare.
         further: Values of the further channels.
+        rests: Why a mask is not to be asked about in this round, by subject.
     """
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -86,7 +88,7 @@ def write_queue(
                 ]
                 + [_number(volume_ml, 4)]
                 + [_number(x, 2) for x in centre or (math.nan,) * 3]
-                + [side, evidence(entry, n_scored), picture, ""]
+                + [side, evidence(entry, n_scored), rests.get(entry.subject, ""), picture, ""]
             )
 
 
