@@ -12,12 +12,13 @@ from fcdsynth.core.errors import CohortError, LedgerError
 from fcdsynth.core.resample import resample_mask
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Origin, Split, Subject
-from fcdsynth.core.volume import read_grid, read_mask, write_volume
+from fcdsynth.core.volume import Volume, read_grid, read_mask, write_volume
 from fcdsynth.ledger.maskstore import pack
 from fcdsynth.ledger.records import Released, label_id
 from fcdsynth.ledger.state import State
 from fcdsynth.ledger.store import Ledger
 from fcdsynth.ledger.words import Status
+from fcdsynth.relabel.consensus import settle
 from fcdsynth.relabel.decisions import Decision, decide
 from fcdsynth.relabel.facts import MASK_KEY
 
@@ -33,7 +34,8 @@ def adopt(cohort: str, ledger: str, out: str) -> Path:
     withdrawn or is disputed stays in the table and leaves training and validation; a withdrawn
     mask is no longer listed. Test subjects stay test subjects, and changes to their masks are
     counted apart, as they change what is measured. Reviews that nobody signed are not adopted.
-    The ledger receives the status changes and a release, in one transaction at the end.
+    Three or more readers who all drew an outline are joined by STAPLE; how readers differ is
+    written down. The ledger receives all this and a release, in one transaction at the end.
 
     ``fcdsynth study`` compares before and after: an arm with ``labels: OUT`` trains on the new
     masks.
@@ -64,14 +66,17 @@ def adopt(cohort: str, ledger: str, out: str) -> Path:
         if run.complete:
             return run.out
         with run:
-            decisions = decide(state) if before is None else ()
+            settled = [settle(opened, d) for d in decide(state)] if before is None else []
+            decisions = tuple(one.decision for one in settled)
+            joint = {digest: mask for one in settled for digest, mask in one.masks.items()}
             # A release without its folder is of a run that was stopped just before the end.
             release = before or _release(table, state, decisions, name)
-            _write(run.folder, run.out, table, version, release, opened)
+            _write(run.folder, run.out, table, version, release, opened, joint)
             _write_summary(run.folder / SUMMARY, table, release, decisions)
             if before is None:
-                changes = [change for decision in decisions for change in decision.changes]
-                opened.extend([*changes, release], ACTOR)
+                told = [record for one in settled
+                        for record in (*one.records, *one.decision.changes)]  # fmt: skip
+                opened.extend([*told, release], ACTOR, list(joint.values()))
     return run.out
 
 
@@ -102,8 +107,9 @@ def _release(table: Cohort, state: State, decisions: tuple[Decision, ...], name:
 
 
 def _write(
-    folder: Path, final: Path, table: Cohort, version: int, release: Released, ledger: Ledger
-) -> None:
+    folder: Path, final: Path, table: Cohort, version: int, release: Released, ledger: Ledger,
+    joint: Mapping[str, Volume],
+) -> None:  # fmt: skip
     rows = []
     moved = table.moved(final)
     for subject, row in zip(table.subjects, moved.subjects, strict=True):
@@ -121,7 +127,7 @@ def _write(
             for key in ("lesion", MASK_KEY):
                 files.pop(key, None)
         else:
-            files |= _adopted(folder, table, subject, label, ledger)
+            files |= _adopted(folder, table, subject, label, ledger, joint)
         split = row.split
         if subject.id in release.excluded and split in (Split.TRAIN, Split.VAL):
             split = Split.NONE
@@ -131,11 +137,14 @@ def _write(
 
 
 def _adopted(
-    folder: Path, table: Cohort, subject: Subject, label: str, ledger: Ledger
-) -> Mapping[str, str]:
+    folder: Path, table: Cohort, subject: Subject, label: str, ledger: Ledger,
+    joint: Mapping[str, Volume],
+) -> Mapping[str, str]:  # fmt: skip
     """Files of an adopted mask, none where the cohort has that mask already."""
-    digest = ledger.state.labels[label].mask
-    mask = ledger.mask(digest)
+    # A joint outline is written into the ledger at the end, with the release.
+    mine = [d for d in joint if label_id(subject.id, d) == label]
+    digest = mine[0] if mine else ledger.state.labels[label].mask
+    mask = joint[digest] if mine else ledger.mask(digest)
     native = read_grid(table.path(subject, MASK_KEY))
     if not mask.grid.close_to(native):
         mask = resample_mask(mask, native)

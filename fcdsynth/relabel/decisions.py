@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fcdsynth.ledger.records import LabelStatus, Reviewed
 from fcdsynth.ledger.rules import may
@@ -21,6 +21,7 @@ class Decision:
         outcome: ``kept``, ``edited``, ``withdrawn`` or ``disputed``.
         changes: Status changes to be written, in order.
         reason: In words.
+        voices: The reviews that decided.
     """
 
     subject: str
@@ -28,6 +29,7 @@ class Decision:
     outcome: str
     changes: tuple[LabelStatus, ...]
     reason: str
+    voices: tuple[Reviewed, ...] = ()
 
 
 def decide(state: State) -> tuple[Decision, ...]:
@@ -45,7 +47,7 @@ def decide(state: State) -> tuple[Decision, ...]:
         judges = [r for r in signed if r.task == "disagreement"][-1:]
         voices = judges or [r for r in _last_of_each_reader(signed) if r.after != "unsure"]
         if voices:
-            found.append(_decide(state, subject, label, voices))
+            found.append(replace(_decide(state, subject, label, voices), voices=tuple(voices)))
     return tuple(found)
 
 

@@ -165,3 +165,50 @@ def test_a_cohort_that_is_not_in_the_ledger_is_not_adopted(recorded, tmp_path_fa
     assert run("adopt", other.folder, folder / "labels.db", folder / "next") == 1
     assert "ledger record" in capsys.readouterr().err
     assert not (folder / "next").exists()
+
+
+def test_three_readers_are_joined_and_readers_who_differ_about_presence_are_not(recorded):
+    cohort, folder = recorded
+    first, second, third = (s.id for s in cohort.subjects[:3])
+    masks = {s.id: read_mask(cohort.path(s, "lesion_t1w")) for s in cohort.subjects[:3]}
+    moved = {n: Volume(np.roll(masks[first].array, 1, axis=n), masks[first].grid) for n in (1, 2)}
+    with Ledger.open(folder / "labels.db") as ledger:
+        for reader in ("r1", "r2", "r3"):
+            ledger.append(ReaderJoined(reader, "neuroradiologist"), "test")
+        names = {}
+        for n, mask in moved.items():
+            digest = ledger.store_mask(mask)
+            names[n] = label_id(first, digest)
+            ledger.append(LabelMade(names[n], first, digest, "human", 2), "test")
+        review(ledger, 1, first, "accept", reader="r1")
+        review(ledger, 2, first, "edit", reader="r2", new_label=names[1])
+        review(ledger, 3, first, "edit", reader="r3", new_label=names[2])
+        review(ledger, 4, second, "accept", reader="r1")
+        review(ledger, 5, second, "reject", reader="r2", reason="not a lesion")
+        review(ledger, 6, third, "accept", reader="r1")
+        review(ledger, 7, third, "reject", reader="r2", reason="not a lesion")
+        review(ledger, 8, third, "reject", reader="r3", task="disagreement", reason="not a lesion")
+    assert run("adopt", cohort.folder, folder / "labels.db", folder / "next") == 0
+    rows = {s.id: s for s in Cohort.read(folder / "next").subjects}
+    votes = sum(m.array.astype(int) for m in (masks[first], *moved.values()))
+    joint = read_mask(folder / "next" / rows[first].files["lesion_t1w"])
+    # Of equally good readers the joint outline is the majority's.
+    assert np.array_equal(joint.array, votes >= 2)
+    assert rows[second].split is Split.NONE
+    assert rows[second].has("lesion")  # disputed: put aside, not deleted
+    assert not rows[third].has("lesion")
+    with Ledger.open(folder / "labels.db") as ledger:
+        state = ledger.state
+        made = state.labels[state.active[first]]
+        assert (made.origin, made.evidence_rank) == ("consensus", 2)
+        told = {state.labels[d.label].subject: d for d in state.disagreements}
+        assert set(told) == {first, second, third}
+        a, b, c = (m.array for m in (masks[first], *moved.values()))
+        pairs = [2 * (x & y).sum() / (x.sum() + y.sum()) for x, y in ((a, b), (a, c), (b, c))]
+        assert told[first].dice == pytest.approx(np.mean(pairs))
+        assert told[first].presence_agreed
+        assert told[first].resolution == "edited"
+        assert (told[second].presence_agreed, told[second].dice) == (False, 0.0)
+        assert told[second].resolution == "disputed"
+        assert (told[third].resolver, told[third].resolution) == ("r3", "withdrawn")
+    assert run("ledger", "verify", folder / "labels.db") == 0
