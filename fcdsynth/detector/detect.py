@@ -14,6 +14,7 @@ from fcdsynth.core.errors import RunError, SettingsError
 from fcdsynth.core.progress import track
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_grid
 from fcdsynth.detector.described import describe_clusters
 from fcdsynth.detector.ensemble import Ensemble, mean_probability
@@ -26,7 +27,6 @@ from fcdsynth.detector.findings import (
     write_subject,
 )
 from fcdsynth.detector.inputs import absent_inputs, load_channels, require_spacing
-from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.detector.told import Told, inputs_in_words, run_facts
 from fcdsynth.training.device import choose_device
 

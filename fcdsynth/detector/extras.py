@@ -14,8 +14,8 @@ from fcdsynth.core.detection import Detection
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.native import flair_to_t1w, to_native
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_grid, read_labels, write_volume
-from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.detector.told import Told, caption
 
 _DPI = 90

@@ -14,13 +14,14 @@ from torch.nn import functional as F
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume
 from fcdsynth.detector.augment import Patch
 from fcdsynth.detector.ensemble import Ensemble
 from fcdsynth.detector.inputs import Kinds, standardise
 from fcdsynth.detector.networks import ResidualUNet
 from fcdsynth.detector.patches import cut
-from fcdsynth.detector.plane import midplane_of, read_to_mni
+from fcdsynth.detector.plane import midplane_of
 from fcdsynth.measure.components import label_components
 from fcdsynth.measure.mirror import Midplane
 

@@ -18,9 +18,9 @@ from fcdsynth.core.native import to_native
 from fcdsynth.core.progress import track
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Split, Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.detector.described import describe_clusters
-from fcdsynth.detector.plane import read_to_mni
 from fcdsynth.measure.clusters import find_clusters
 
 # What is read of a subject besides its map.

@@ -13,8 +13,9 @@ from fcdsynth.core.errors import CohortError, GeometryError, SettingsError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import INTENSITY_MEDIAN, INTENSITY_PER_SD
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_grid
-from fcdsynth.detector.plane import midplane_of, read_to_mni
+from fcdsynth.detector.plane import midplane_of
 from fcdsynth.measure.mirror_map import mirror_difference, mirror_warp
 from fcdsynth.training.data import Arrays, load_arrays
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from fcdsynth.core.errors import CohortError, GeometryError, RunError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.transforms import matrix_to_mni
 from fcdsynth.core.volume import (
     Volume,
     canonical,
@@ -269,10 +269,6 @@ def read_ribbon(task: Scoring, brain: NDArray[np.bool_], grid: Grid) -> NDArray[
 
 def read_to_mni(task: Scoring) -> NDArray[np.float64] | None:
     """World matrix from T1w to MNI, shape (4, 4); None where prepare found none."""
-    return matrix_to_mni(task.files["transforms"]) if "transforms" in task.files else None
-
-
-def matrix_to_mni(transforms: Path) -> NDArray[np.float64] | None:
-    """The matrix ``t1w_to_mni`` of a transforms file, shape (4, 4); None where it has none."""
-    matrix = json.loads(transforms.read_text()).get("t1w_to_mni")
-    return None if matrix is None else np.asarray(matrix, dtype=float)
+    if "transforms" not in task.files:
+        return None
+    return matrix_to_mni(task.files["transforms"], task.files["transforms"].parent.name)

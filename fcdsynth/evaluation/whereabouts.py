@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.grid import Grid
+from fcdsynth.core.transforms import matrix_to_mni
 from fcdsynth.core.volume import Volume, read_labels, read_mask
 from fcdsynth.evaluation.cases import Point
 from fcdsynth.evaluation.pairs import Voxels
-from fcdsynth.evaluation.reading import Scoring, matrix_to_mni, read_to_mni
+from fcdsynth.evaluation.reading import Scoring, read_to_mni
 from fcdsynth.measure.lobes import LOBES, RIGHT, name_of
 
 
@@ -90,7 +91,7 @@ def synthetic_lesions(cohort: Cohort) -> list[tuple[str, Point]]:
         if not (subject.is_patient and subject.has("lesion") and subject.has("transforms")):
             continue
         mask = read_mask(cohort.path(subject, "lesion"))
-        where = Whereabouts(None, matrix_to_mni(cohort.path(subject, "transforms")))
+        where = Whereabouts(None, matrix_to_mni(cohort.path(subject, "transforms"), subject.id))
         centre = where.mni_mm(mask.grid.to_mm(np.argwhere(mask.array).mean(axis=0)))
         if centre is not None:
             found.append((subject.id, centre))

@@ -11,7 +11,7 @@ from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import CohortError, LeakageError, SettingsError
 from fcdsynth.core.run import Run
 from fcdsynth.core.subject import Origin, Role, Split, Subject
-from fcdsynth.masks.host import read_mni
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.masks.proof.arrays import Masks, require_enough
 from fcdsynth.masks.proof.comparison import compare
 from fcdsynth.masks.proof.examples import Example, read_drawn, read_real, regrouped
@@ -150,8 +150,8 @@ def _require_one_template(tables: dict[bool, Cohort], rows: Sequence[Subject]) -
         for parent in row.parents:
             if parent.role is not Role.HOST or parent.subject not in known:
                 continue
-            here = read_mni(tables[True], row)
-            there = read_mni(tables[False], known[parent.subject])
+            here = read_to_mni(tables[True], row)
+            there = read_to_mni(tables[False], known[parent.subject])
             if here is None or there is None:
                 continue
             if np.abs(here - there)[:3, 3].max() > _SAME_MM or np.abs(here - there).max() > 0.01:

@@ -9,7 +9,7 @@ import numpy as np
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.subject import Subject
-from fcdsynth.masks.host import read_mni
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.masks.job import Task
 from fcdsynth.masks.targets import REMEDY, Target
 
@@ -46,7 +46,7 @@ def without_place(table: Cohort, hosts: Sequence[Subject], targets: Sequence[Tar
     """
     if not any(target.lobe for target in targets):
         return set()
-    return {host.id for host in hosts if read_mni(table, host) is None}
+    return {host.id for host in hosts if read_to_mni(table, host) is None}
 
 
 def hosts_for(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,7 @@ from fcdsynth.core.errors import CohortError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import read_labels, read_mask, read_volume
 from fcdsynth.masks.depth_rank import depth_rank
 from fcdsynth.measure.components import bounding_box
@@ -207,27 +207,8 @@ def load_host(cohort: Cohort, subject: Subject, with_lesion: bool = True) -> Hos
         tissue.grid.require_same(volume.grid, f"{subject.id} {key}", "Prepare the subject again.")
     return make_host(
         subject.id, tissue.grid, tissue.array, brain.array, depth.array,
-        maps["lesion"].array if "lesion" in maps else None, read_mni(cohort, subject),
+        maps["lesion"].array if "lesion" in maps else None, read_to_mni(cohort, subject),
     )  # fmt: skip
-
-
-def read_mni(cohort: Cohort, subject: Subject) -> NDArray[np.float64] | None:
-    """Read a subject's ``t1w_to_mni`` matrix (4, 4), None when unknown.
-
-    Raises:
-        CohortError: If the transforms file is unreadable.
-    """
-    if not subject.has("transforms"):
-        return None
-    path = cohort.path(subject, "transforms")
-    try:
-        given = json.loads(path.read_text(encoding="utf-8")).get("t1w_to_mni")
-        return None if given is None else np.asarray(given, dtype=float).reshape(4, 4)
-    except (OSError, ValueError, AttributeError) as error:
-        raise CohortError(
-            subject.id, f"{path.name} unreadable ({error})", "JSON with 4 x 4 matrices",
-            "Prepare the subject again.",
-        ) from error  # fmt: skip
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import CohortError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume
 from fcdsynth.measure.components import Component, label_components
 from fcdsynth.measure.lobes import LOBES, label_of
@@ -173,18 +172,9 @@ def read_lobes(cohort: Cohort, subject: Subject) -> Volume | None:
 
 def midplane_of(cohort: Cohort, subject: Subject, brain: Volume | None) -> Midplane | None:
     """The plane x = 0 of MNI space where prepare found it, else the brain mask's own plane."""
-    transforms: dict[str, Any] = {}
-    if subject.has("transforms"):
-        path = cohort.path(subject, "transforms")
-        try:
-            transforms = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CohortError(
-                f"{subject.id} transforms", f"{type(error).__name__}: {error}",
-                "a JSON file written by prepare", "Run fcdsynth prepare on this subject again.",
-            ) from error  # fmt: skip
-    if transforms.get("t1w_to_mni") is not None:
-        return Midplane.from_mni(transforms["t1w_to_mni"])
+    to_mni = read_to_mni(cohort, subject)
+    if to_mni is not None:
+        return Midplane.from_mni(to_mni)
     return None if brain is None or not brain.array.any() else Midplane.fitted(brain)
 
 

@@ -16,6 +16,7 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.progress import map_items
 from fcdsynth.core.run import Run, item_folder
 from fcdsynth.core.subject import Group, Origin, Parent, Role, Split, Subject
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, write_volume
 from fcdsynth.synthesis.carve import Donor, Made, carve, centre_vox
 from fcdsynth.synthesis.contrasts import rng_for
@@ -236,14 +237,11 @@ def _shift(
 
 
 def _to_mni(cohort: Cohort, subject: Subject) -> NDArray[np.float64]:
-    given = None
-    if subject.has("transforms"):
-        text = cohort.path(subject, "transforms").read_text(encoding="utf-8")
-        given = json.loads(text).get("t1w_to_mni")
+    given = read_to_mni(cohort, subject)
     if given is None:
         raise CohortError(subject.id, "no matrix to MNI", "transforms with t1w_to_mni",
                           "Run fcdsynth prepare again, or leave the subject out.")  # fmt: skip
-    return np.asarray(given, dtype=float)
+    return given
 
 
 def _moved(

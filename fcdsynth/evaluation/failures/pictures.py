@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.evaluation.cases import ClusterRecord, LesionRecord, Point
 from fcdsynth.evaluation.failures.records import (
@@ -110,10 +110,8 @@ def _picture(
         marked = _marked([marks(run, record.id) for run in runs])
         if marked is not None:
             outlines[arm or "clusters"] = marked
-    midplane = None
-    if row.has("transforms"):
-        to_mni = json.loads(cohort.path(row, "transforms").read_text()).get("t1w_to_mni")
-        midplane = None if to_mni is None else Midplane.from_mni(to_mni)
+    to_mni = read_to_mni(cohort, row)
+    midplane = None if to_mni is None else Midplane.from_mni(to_mni)
     if isinstance(failure, Miss):
         centre = _inside(outlines.get("reference"), failure.lesion.centre_mm)
         kind, title = MISS, f"{record.id}: missed lesion, {failure.lesion.volume_ml:.2f} ml"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcdsynth.core.cohort import Cohort
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import Volume, read_mask, read_volume
-from fcdsynth.masks.host import read_mni
 from fcdsynth.masks.proof.examples import Example
 from fcdsynth.review.pictures import Embedded, Panel, png_bytes, slice_row, three_planes
 
@@ -92,7 +92,7 @@ def brain_points(table: Cohort, examples: Sequence[Example]) -> NDArray[np.float
     """Points all over the brain of the first of some subjects, in MNI, shape (n, 3)."""
     for example in examples:
         subject = table[example.subject]
-        mni = read_mni(table, subject)
+        mni = read_to_mni(table, subject)
         if mni is not None:
             brain = read_mask(table.path(subject, "brain"))
             vox = np.argwhere(brain.array)

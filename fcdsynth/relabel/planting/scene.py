@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from fcdsynth.core.grid import Grid
 from fcdsynth.core.resample import resample
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.tissue import Tissue
+from fcdsynth.core.transforms import read_to_mni
 from fcdsynth.core.volume import read_mask, read_volume
 from fcdsynth.measure.mirror import Midplane
 from fcdsynth.relabel.facts import MASK_KEY, midplane_of
@@ -61,8 +60,9 @@ class Scene:
             tissue = resample(read_volume(cohort.path(subject, "tissue")), mask.grid, 0).array
             found = np.asarray(tissue == Tissue.CORTEX) & brain
             cortex = found if found.any() else brain
-        path = cohort.path(subject, "transforms") if subject.has("transforms") else None
-        return cls(mask.array, brain, cortex, mask.grid, plane, _to_mni(path))
+        to_mni = read_to_mni(cohort, subject)
+        known = np.eye(4) if to_mni is None else to_mni
+        return cls(mask.array, brain, cortex, mask.grid, plane, known)
 
     def nearest_cortex(self, point_mm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Centre of the cortical voxel nearest to a point, (3,) mm."""
@@ -77,8 +77,3 @@ class Scene:
     def with_mask(self, mask: Bools) -> Scene:
         """The same head with another mask, same shape."""
         return replace(self, mask=mask)
-
-
-def _to_mni(path: Path | None) -> NDArray[np.float64]:
-    found = json.loads(path.read_text(encoding="utf-8")).get("t1w_to_mni") if path else None
-    return np.eye(4) if found is None else np.asarray(found, dtype=float)
