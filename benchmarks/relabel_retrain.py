@@ -262,7 +262,8 @@ def with_validation(work: Path, table: Path, arm: str) -> Path:
     train = [s for s in cohort.subjects if s.split is Split.TRAIN]
     families = sorted({s.family or s.id for s in train})
     held_out = set(families[:: max(len(families) // 2, 1)][:2])
-    splits = {s.id: Split.VAL for s in train if (s.family or s.id) in held_out}
+    splits = {s.id: s.split for s in cohort.subjects}
+    splits |= {s.id: Split.VAL for s in train if (s.family or s.id) in held_out}
     cohort.with_splits(splits).write(out)
     return out
 

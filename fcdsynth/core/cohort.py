@@ -98,6 +98,16 @@ class Cohort:
         """The subjects of one split."""
         return self.select(lambda subject: subject.split == split)
 
+    def training(self) -> list[Subject]:
+        """Subjects of split train, or everyone when no subject has a split; never synthetic ones.
+
+        By rising id: what is fitted and drawn does not hang on the order of a table's rows.
+        """
+        split = any(s.split is not Split.NONE for s in self.subjects)
+        chosen = [s for s in self.subjects if s.origin is not Origin.SYNTHETIC
+                  and (s.split is Split.TRAIN or not split)]  # fmt: skip
+        return sorted(chosen, key=lambda s: s.id)
+
     def with_splits(self, splits: Mapping[str, Split]) -> Cohort:
         """Set the split of every subject; ids that are not named get ``none``."""
         rows = (replace(s, split=splits.get(s.id, Split.NONE)) for s in self.subjects)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from dataclasses import dataclass
@@ -175,6 +176,12 @@ def write_volume(path: Path | str, volume: Volume) -> Path:
     nib.save(image, partial)
     os.replace(partial, path)
     return path
+
+
+def voxel_hash(volume: Volume) -> str:
+    """SHA-256 of shape and values as float32: the same voxels whatever the header says."""
+    values = np.ascontiguousarray(volume.array, dtype=np.float32)
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
 
 
 def canonical(volume: Volume) -> Volume:

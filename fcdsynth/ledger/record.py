@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-
-import numpy as np
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.errors import SettingsError
 from fcdsynth.core.progress import track
 from fcdsynth.core.subject import Origin, Subject
-from fcdsynth.core.volume import Volume, read_mask, read_volume
+from fcdsynth.core.volume import Volume, read_mask, read_volume, voxel_hash
 from fcdsynth.ledger.maskstore import pack
 from fcdsynth.ledger.records import (
     ImageAdded,
@@ -118,8 +115,6 @@ def _records(
 
 
 def _image(subject: str, key: str, volume: Volume) -> ImageAdded:
-    values = np.ascontiguousarray(volume.array, dtype=np.float32)
-    digest = hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()
     affine = tuple(float(round(v, 4)) + 0.0 for v in volume.grid.matrix.ravel())
-    return ImageAdded(subject, key, digest, tuple(volume.grid.shape), affine,
+    return ImageAdded(subject, key, voxel_hash(volume), tuple(volume.grid.shape), affine,
                       volume.grid.axis_codes)  # fmt: skip

@@ -17,7 +17,7 @@ from fcdsynth.masks.proof.comparison import compare
 from fcdsynth.masks.proof.examples import Example, read_drawn, read_real, regrouped
 from fcdsynth.masks.proof.report import write_report
 from fcdsynth.masks.proof.wording import status_words
-from fcdsynth.masks.training import anatomy_files, training_subjects
+from fcdsynth.masks.training import anatomy_files
 
 _MNI_MM = (100.0, 135.0, 110.0)  # no centroid of a lesion lies farther out along x, y, z
 _SAME_MM = 0.5
@@ -111,7 +111,7 @@ def _drawn_rows(table: Cohort) -> list[Subject]:
 
 
 def _real_sets(table: Cohort, held_out: bool) -> dict[str, list[Subject]]:
-    sets = {"training": [s for s in training_subjects(table) if s.is_patient]}
+    sets = {"training": [s for s in table.training() if s.is_patient]}
     if held_out:
         sets["held-out"] = [
             s for s in table.subjects

@@ -27,7 +27,7 @@ from fcdsynth.masks.covering.files import TEXT, write_survey
 from fcdsynth.masks.covering.survey import Survey, judged
 from fcdsynth.masks.laws.lesions import load_patient
 from fcdsynth.masks.laws.prior import PUBLISHED, LesionPrior, named_prior
-from fcdsynth.masks.training import anatomy_files, refuse_held_out, training_subjects
+from fcdsynth.masks.training import anatomy_files, refuse_held_out
 
 
 def coverage(
@@ -66,7 +66,7 @@ def coverage(
     if at_least < 1:
         raise SettingsError("at_least", str(at_least), "1 or more", "Change the setting.")
     table = Cohort.read(cohort)
-    people = training_subjects(table)
+    people = table.training()
     chosen, maskless = _patients(table, people, patients, seed)
     read = anatomy_files(table, chosen, "lesion")
     law = named_prior(prior or PUBLISHED)

@@ -23,22 +23,9 @@ def anatomy_files(table: Cohort, subjects: Iterable[Subject], *more: str) -> lis
     return [table.path(s, key) for s in subjects for key in (*ANATOMY, *more) if s.has(key)]
 
 
-def training_subjects(table: Cohort) -> list[Subject]:
-    """Subjects of split train, or everyone when no subject has a split; never synthetic ones.
-
-    By rising id: what is fitted and drawn does not hang on the order of a table's rows.
-    """
-    split = any(s.split is not Split.NONE for s in table.subjects)
-    chosen = [
-        s for s in table.subjects
-        if s.origin is not Origin.SYNTHETIC and (s.split is Split.TRAIN or not split)
-    ]  # fmt: skip
-    return sorted(chosen, key=lambda s: s.id)
-
-
 def training_patients(table: Cohort) -> list[Subject]:
     """The training subjects that are patients with a lesion mask."""
-    return [s for s in training_subjects(table) if s.is_patient and s.has("lesion")]
+    return [s for s in table.training() if s.is_patient and s.has("lesion")]
 
 
 def training_hosts(table: Cohort, names: Sequence[str] | None = None) -> list[Subject]:
@@ -53,7 +40,7 @@ def training_hosts(table: Cohort, names: Sequence[str] | None = None) -> list[Su
         LeakageError: If one named is a validation or test subject.
     """
     if names is None:
-        train = training_subjects(table)
+        train = table.training()
         chosen = [s for s in train if not s.is_patient]
     else:
         chosen = train = [table[name] for name in sorted(names)]

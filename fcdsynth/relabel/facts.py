@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from fcdsynth.core.errors import CohortError
 from fcdsynth.core.grid import Grid
 from fcdsynth.core.subject import Subject
 from fcdsynth.core.transforms import read_to_mni
-from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume
+from fcdsynth.core.volume import Volume, read_grid, read_mask, read_volume, voxel_hash
 from fcdsynth.measure.components import Component, label_components
 from fcdsynth.measure.lobes import LOBES, label_of
 from fcdsynth.measure.mirror import Midplane, values_at
@@ -121,7 +120,7 @@ def read_facts(cohort: Cohort, subject: Subject) -> MaskFacts:
     digests = {}
     if not set(values) <= {0.0, 1.0}:
         files = [key for key in _IMAGE_KEYS if subject.has(key)]
-        digests = {key: _digest(read_volume(cohort.path(subject, key))) for key in files}
+        digests = {key: voxel_hash(read_volume(cohort.path(subject, key))) for key in files}
     return MaskFacts(
         subject,
         raw.grid,
@@ -133,7 +132,7 @@ def read_facts(cohort: Cohort, subject: Subject) -> MaskFacts:
         centre,
         outside,
         midplane_of(cohort, subject, brain),
-        _digest(raw),
+        voxel_hash(raw),
         digests,
         in_named_lobe(subject, read_lobes(cohort, subject), labels, len(components)),
     )
@@ -176,8 +175,3 @@ def midplane_of(cohort: Cohort, subject: Subject, brain: Volume | None) -> Midpl
     if to_mni is not None:
         return Midplane.from_mni(to_mni)
     return None if brain is None or not brain.array.any() else Midplane.fitted(brain)
-
-
-def _digest(volume: Volume) -> str:
-    values = np.ascontiguousarray(volume.array, dtype=np.float32)
-    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()

@@ -102,7 +102,7 @@ def carvemix(
         if value < least:
             raise SettingsError(key, str(value), f"at least {least}", f"Change --{key}.")
     table = Cohort.read(cohort)
-    train = _training(table)
+    train = table.training()
     patients = [s for s in train if s.is_patient and s.has("lesion")]
     number = len(patients) if lesions is None else lesions
     specs = _deal(table, train, patients, number, controls, hosts, seed)
@@ -121,14 +121,6 @@ def carvemix(
         fitted = tuple(sorted(s.id for s in train))
         Cohort(run.folder, tuple(rows), "carvemix", fitted_on=fitted).write()
     return run.out
-
-
-def _training(table: Cohort) -> list[Subject]:
-    split = any(s.split is not Split.NONE for s in table.subjects)
-    return sorted(
-        (s for s in table.subjects if s.origin is not Origin.SYNTHETIC
-         and (s.split is Split.TRAIN or not split)), key=lambda s: s.id,
-    )  # fmt: skip
 
 
 def _deal(
