@@ -95,8 +95,8 @@ def _page(found: Mapping[str, Any]) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
         *rows,
         "",
-        "*Changed*: a mask edited or rejected, a new mask drawn, a synthetic case accepted; planted",
-        "errors are not among them.",
+        "*Changed*: a mask edited or rejected, a new mask drawn, a synthetic case accepted;",
+        "planted errors are not among them.",
         "",
         f"Inspections: {seen['changed']} of {done['n']} masks changed; expected were "
         f"{done['changed']:.1f} (95 % {done['interval'][0]:.0f} to {done['interval'][1]:.0f}), "

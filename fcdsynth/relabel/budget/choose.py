@@ -149,7 +149,7 @@ def _fill(
     for item in free[:planted]:
         if filling.fits(item):
             filling.take(replace(item, source=PLANTED))
-    ranked = sorted((w for w in work if _pays(w, settings)), key=lambda w: (-w.roi, w.subject))
+    ranked = _ranked(work, settings)
     for kind in sorted({w.kind for w in ranked}, key=TASKS.index):
         for item in (w for w in ranked if w.kind == kind):
             if filling.spent({kind}) >= settings.floor * settings.minutes:
@@ -167,6 +167,14 @@ def _fill(
         if not fitting:
             return filling
         filling.take(fitting[0])
+
+
+def _ranked(work: Sequence[Work], settings: ChoiceSettings) -> list[Work]:
+    """What pays, the most gain per minute first; equals in an order drawn by the seed."""
+    rng = np.random.default_rng([settings.seed, 17])
+    fixed = sorted(work, key=lambda w: (TASKS.index(w.kind), w.subject))
+    drawn = [fixed[i] for i in rng.permutation(len(fixed))]
+    return sorted((w for w in drawn if _pays(w, settings)), key=lambda w: -w.roi)
 
 
 def _pays(item: Work, settings: ChoiceSettings) -> bool:
@@ -206,7 +214,7 @@ def _rest(
 ) -> tuple[Work | None, dict[str, str]]:
     """The best item not chosen, and why each kind stopped."""
     free = [w for w in work if w.subject not in filling.subjects]
-    paying = sorted((w for w in free if _pays(w, settings)), key=lambda w: (-w.roi, w.subject))
+    paying = [w for w in _ranked(work, settings) if w.subject not in filling.subjects]
     stops = {}
     for kind in sorted({w.kind for w in work}, key=TASKS.index):
         own = [w for w in free if w.kind == kind]

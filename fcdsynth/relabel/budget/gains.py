@@ -57,7 +57,7 @@ class LearningCurve:
         """
         if labelled < 2:
             return 1.0
-        return self.c * (labelled - 1) / (labelled * (labelled**self.c - 1))
+        return float(self.c * (labelled - 1) / (labelled * (labelled**self.c - 1)))
 
 
 def fit_curve(points: Sequence[tuple[float, float]]) -> LearningCurve:
