@@ -45,9 +45,11 @@ def outcome(ledger: str, plan: str, out: str, close: bool = True) -> Path:
     number = planned.number
     with Ledger.open(ledger) as opened:
         state = opened.state
-        if number not in state.planned:
+        opening = state.planned.get(number)
+        if opening is None or opening.rule != planned.record["rule"]:
+            found_there = "no" if opening is None else "another plan's"
             raise LedgerError(
-                ledger, f"no round {number}", f"the round that {plan} planned",
+                ledger, f"{found_there} round {number}", f"the round that {plan} planned",
                 "Give the ledger that the plan was made with.",
             )  # fmt: skip
         if not any(r.round == number for r in state.reviews.values()):
@@ -99,8 +101,8 @@ def _page(found: Mapping[str, Any]) -> str:
         "planted errors are not among them.",
         "",
         f"Inspections: {seen['changed']} of {done['n']} masks changed; expected were "
-        f"{done['changed']:.1f} (95 % {done['interval'][0]:.0f} to {done['interval'][1]:.0f}), "
-        f"which it lies {within}. The whole plan, {whole['n']} masks, expected "
+        f"{done['changed']:.1f} (95 % {done['interval'][0]:.0f} to {done['interval'][1]:.0f}); "
+        f"the number lies {within}. The whole plan, {whole['n']} masks, expected "
         f"{whole['changed']:.1f}.",
         "",
         f"Planted errors: {planted['found']} found, {planted['missed']} missed, of {planted['n']}.",

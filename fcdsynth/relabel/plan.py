@@ -105,6 +105,9 @@ def plan(
     ChoiceSettings(minutes, floor, audit, planted, second_looks, most)
     if evidence_rank not in set(Rank):
         raise SettingsError("evidence_rank", str(evidence_rank), "0 to 4", "Change it.")
+    if reader and not ledger:
+        raise SettingsError("reader", reader, "a ledger that knows the reader",
+                            "Give --ledger, or leave the reader out.")  # fmt: skip
     folder = Path(queue)
     rows = read_queue(folder)
     table = Cohort.read(cohort) if cohort else None
@@ -144,6 +147,7 @@ def plan(
             write_planted(run.folder / SEALED, choice, seed)
             record = {
                 "round": number if opened else None,
+                "rule": rule,
                 "minutes": _minutes(choice, minutes),
                 "expected": _expected(choice, expected, errs),
                 "next": _next(choice.next_item),

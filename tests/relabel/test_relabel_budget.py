@@ -319,7 +319,9 @@ def test_expected_changes_by_hand():
     certain = Belief(0.1, 10**6, 10**7)
     found = expect([0.5, 1.0, 0.0], Belief(0.2), certain)
     assert found.changed == pytest.approx(0.5 + 0.9 + 0.1, abs=1e-6)
-    assert found.wrong == pytest.approx(1.5 * 0.9, abs=1e-6)
+    assert found.errors == pytest.approx(1.5 * 0.9, abs=1e-6)
+    assert (found.low, found.high) == (0, 3)
+    assert (found.errors_low, found.errors_high) == (0, 2)
     assert expect([], Belief(0.2), certain).plain()["n"] == 0
 
 
@@ -481,6 +483,7 @@ def test_a_round_from_plan_to_outcome(tmp_path, ledger, capsys):
     folder = write_queue(tmp_path / "flags", np.linspace(0.8, 0.12, n).round(3))
     words = ("plan", folder, tmp_path / "plan", "--ledger", path, "--reader", "r1")
     assert run("plan", folder, tmp_path / "x", "--ledger", path, "--reader", "nobody") == 1
+    assert run("plan", folder, tmp_path / "x", "--reader", "r1") == 1
     assert run(*words) == 0
     assert run(*words) == 0  # whole already: nothing more is written
     planned = ledger.state.planned
@@ -537,7 +540,9 @@ def test_a_round_from_plan_to_outcome(tmp_path, ledger, capsys):
     assert {i["minutes_from"] for i in after["items"] if i["kind"] == "inspect"} == {"fitted"}
 
 
-def test_a_run_that_stopped_after_the_ledger_was_written_opens_no_second_round(tmp_path, ledger):
+def test_a_run_that_stopped_after_the_ledger_was_written_opens_no_second_round(
+    tmp_path, ledger, capsys
+):
     add_label(ledger, "sub-000", 0)
     folder = write_queue(tmp_path / "flags", [0.5])
     words = ("plan", folder, tmp_path / "plan", "--ledger", tmp_path / "labels.db")
@@ -545,8 +550,11 @@ def test_a_run_that_stopped_after_the_ledger_was_written_opens_no_second_round(t
     (tmp_path / "plan").rename(tmp_path / "lost")
     assert run(*words) == 0
     assert list(ledger.state.planned) == [1]
+    ledger.append(RoundPlanned(1, {}, {}, "by hand"), "test")
+    words = (tmp_path / "labels.db", tmp_path / "plan", tmp_path / "end")
+    assert run("plan", "outcome", *words) == 1
+    assert "another plan's round 1" in capsys.readouterr().err
     assert json.loads((tmp_path / "plan" / "plan.json").read_text())["round"] == 1
-    assert isinstance(ledger.state.planned[1], RoundPlanned)
 
 
 # The benchmark's arithmetic

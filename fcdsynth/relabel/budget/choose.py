@@ -94,9 +94,11 @@ class _Filling:
         self.items: list[Work] = []
         self.subjects: set[str] = set()
         self.left = settings.minutes
+        self.by_kind = dict.fromkeys(TASKS, 0.0)
 
-    def spent(self, kinds: frozenset[str] | set[str]) -> float:
-        return sum(i.minutes for i in self.items if i.kind in kinds)
+    @property
+    def second_looks(self) -> float:
+        return sum(self.by_kind[kind] for kind in SECOND_LOOKS)
 
     @property
     def full(self) -> bool:
@@ -109,6 +111,7 @@ class _Filling:
         self.items.append(item)
         self.subjects.add(item.subject)
         self.left -= item.minutes
+        self.by_kind[item.kind] += item.minutes
 
 
 def choose(work: Sequence[Work], settings: ChoiceSettings) -> Choice:
@@ -152,21 +155,23 @@ def _fill(
     ranked = _ranked(work, settings)
     for kind in sorted({w.kind for w in ranked}, key=TASKS.index):
         for item in (w for w in ranked if w.kind == kind):
-            if filling.spent({kind}) >= settings.floor * settings.minutes:
+            if filling.by_kind[kind] >= settings.floor * settings.minutes:
                 break
             if filling.fits(item):
                 filling.take(item)
     most_looks = settings.second_looks * settings.minutes
-    while True:
-        fitting = [w for w in ranked if filling.fits(w)]
-        others = [w for w in fitting if w.kind not in SECOND_LOOKS]
-        if others:
-            used = filling.spent(SECOND_LOOKS)
-            fitting = [w for w in fitting if w.kind not in SECOND_LOOKS
-                       or used + w.minutes <= most_looks]  # fmt: skip
-        if not fitting:
-            return filling
-        filling.take(fitting[0])
+    has_others = any(w.kind not in SECOND_LOOKS for w in ranked)
+    waiting = []  # second looks beyond their share, for minutes that nothing else can use
+    for item in ranked:
+        beyond = filling.second_looks + item.minutes > most_looks
+        if has_others and item.kind in SECOND_LOOKS and beyond:
+            waiting.append(item)
+        elif filling.fits(item):
+            filling.take(item)
+    for item in waiting:
+        if filling.fits(item):
+            filling.take(item)
+    return filling
 
 
 def _ranked(work: Sequence[Work], settings: ChoiceSettings) -> list[Work]:
@@ -188,7 +193,7 @@ def _lacks_floor(filling: _Filling, drawn: Sequence[Work], settings: ChoiceSetti
 
     Below break-even no mask is inspected for its score; the floor then goes to the audit.
     """
-    short = filling.spent({INSPECT}) < settings.floor * settings.minutes
+    short = filling.by_kind[INSPECT] < settings.floor * settings.minutes
     return settings.audit > 0 and short and any(filling.fits(item) for item in drawn)
 
 

@@ -35,20 +35,29 @@ class Expected:
         changed: Masks that the reader is expected to change, false alarms too.
         low: Lower end of the 95 % interval of that.
         high: Upper end.
-        wrong: Masks expected to be wrong and changed.
+        errors: Masks that are expected to be wrong and changed: errors confirmed.
+        errors_low: Lower end of the 95 % interval of that.
+        errors_high: Upper end.
         n: Masks that are inspected, planted ones not among them.
     """
 
     changed: float
     low: float
     high: float
-    wrong: float
+    errors: float
+    errors_low: float
+    errors_high: float
     n: int
 
     def plain(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {"n": self.n, "changed": round(self.changed, 3), "interval": [self.low, self.high],
-                "wrong_and_changed": round(self.wrong, 3)}  # fmt: skip
+        return {
+            "n": self.n,
+            "changed": round(self.changed, 3),
+            "interval": [self.low, self.high],
+            "errors_confirmed": round(self.errors, 3),
+            "errors_interval": [self.errors_low, self.errors_high],
+        }
 
 
 def expect(
@@ -65,25 +74,29 @@ def expect(
     """
     p = np.asarray(p_err, dtype=float)
     if not len(p):
-        return Expected(0.0, 0.0, 0.0, 0.0, 0)
+        return Expected(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
     rng = np.random.default_rng([seed, 7])
     e = errs.mean
     changed = float(np.sum(p * (1 - e) + (1 - p) * e))
-    counts = simulate(p, base, errs, rng, draws)
-    low, high = np.quantile(counts, [0.025, 0.975], method="nearest")
-    return Expected(changed, float(low), float(high), float(np.sum(p) * (1 - e)), len(p))
+    (low, high), (errors_low, errors_high) = (
+        np.quantile(counts, [0.025, 0.975], method="nearest")
+        for counts in simulate(p, base, errs, rng, draws)
+    )
+    return Expected(changed, float(low), float(high), float(np.sum(p) * (1 - e)),
+                    float(errors_low), float(errors_high), len(p))  # fmt: skip
 
 
 def simulate(
     p: NDArray[np.float64], base: Belief, errs: Belief, rng: np.random.Generator, draws: int
-) -> NDArray[np.int64]:
-    """Numbers of changed masks in simulated rounds, shape (draws,)."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of changed masks, and of wrong ones among them, of simulated rounds: (draws,)."""
     drawn = np.clip(rng.beta(base.a, base.b, draws), _EDGE, 1 - _EDGE)
     shift = _logit(drawn) - _logit(np.clip(base.mean, _EDGE, 1 - _EDGE))
     e = rng.beta(errs.a, errs.b, draws)[:, None]
     shifted = 1 / (1 + np.exp(-(_logit(np.clip(p, _EDGE, 1 - _EDGE))[None] + shift[:, None])))
-    q = shifted * (1 - e) + (1 - shifted) * e
-    return np.asarray((rng.random(q.shape) < q).sum(axis=1))
+    wrong = rng.random(shifted.shape) < shifted
+    misread = rng.random(shifted.shape) < e
+    return (wrong != misread).sum(axis=1), (wrong & ~misread).sum(axis=1)
 
 
 def _logit(p: Any) -> Any:
