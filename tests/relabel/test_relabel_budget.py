@@ -382,6 +382,11 @@ def test_evidence_decides_what_is_listed(ledger):
     assert left["sub-004"] == "no active label in the ledger"
 
 
+def test_a_mask_that_rests_in_the_queue_rests():
+    rows = [Row("sub-000", 0.9, "", 2.8, "confirmed in the last round"), *rows_of([0.5])[1:]]
+    assert inspections(rows, Setting()) == ([], {"sub-000": "confirmed in the last round"})
+
+
 def test_two_looks_and_rest_and_new_evidence(ledger):
     twice, rests, once = (add_label(ledger, f"sub-00{i}", i) for i in range(3))
     for number in (1, 2):

@@ -91,8 +91,8 @@ def inspections(queue: Sequence[Row], setting: Setting) -> tuple[list[Work], Lef
             left[row.subject] = "no p_err: only the gate looked at it, see gate.csv"
         elif setting.state.labels and not label:
             left[row.subject] = "no active label in the ledger"
-        elif row.subject in setting.enough:
-            left[row.subject] = setting.enough[row.subject]
+        elif row.rests or row.subject in setting.enough:
+            left[row.subject] = setting.enough.get(row.subject, row.rests)
         elif not may("edit", setting.evidence_rank, rank):
             left[row.subject] = (f"its label has evidence rank {rank}, which a review of rank "
                                  f"{setting.evidence_rank} may not edit")  # fmt: skip

@@ -25,12 +25,14 @@ class Row:
         p_err: Calibrated probability that it is wrong; None where flag gave none.
         cause: Why it was flagged.
         volume_ml: Volume of the region that the queue shows, ml; 0 where it is not known.
+        rests: Why flag itself says that it is not to be asked about now; else empty.
     """
 
     subject: str
     p_err: float | None
     cause: str
     volume_ml: float
+    rests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ def read_queue(folder: Path) -> tuple[Row, ...]:
     """
     path = folder / QUEUE
     rows = []
-    for number, cells in enumerate(_cells(path, ("subject", "p_err", "cause", "volume_ml")), 2):
+    columns = ("subject", "p_err", "cause", "volume_ml")
+    for number, cells in enumerate(_cells(path, columns, ("rests",)), 2):
         p = _number(path, number, "p_err", cells["p_err"])
         if p is not None and not 0 <= p <= 1:
             raise _cell(path, number, "p_err", cells["p_err"], "a probability, 0 to 1")
         volume = _number(path, number, "volume_ml", cells["volume_ml"]) or 0.0
-        rows.append(Row(cells["subject"], p, cells["cause"], volume))
+        rows.append(Row(cells["subject"], p, cells["cause"], volume, cells["rests"]))
     twice = sorted({r.subject for r in rows if sum(o.subject == r.subject for o in rows) > 1})
     if twice:
         raise CohortError(twice[0], f"two rows in {path.name}", "one row a subject",
@@ -113,7 +116,9 @@ def read_curve(path: Path) -> list[tuple[float, float]]:
     return found
 
 
-def _cells(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _cells(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> list[dict[str, str]]:
     if not path.is_file():
         raise CohortError(str(path), "no such file", f"a table with {', '.join(columns)}",
                           "Check the path.")  # fmt: skip
@@ -125,7 +130,8 @@ def _cells(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
                 str(path), f"no column {', '.join(missing)}", f"columns {', '.join(columns)}",
                 "Mend the header line.",
             )  # fmt: skip
-        return [{c: (row[c] or "").strip() for c in columns} for row in reader]
+        wanted = (*columns, *optional)
+        return [{c: (row.get(c) or "").strip() for c in wanted} for row in reader]
 
 
 def _number(path: Path, row: int, key: str, text: str) -> float | None:
