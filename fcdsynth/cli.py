@@ -37,6 +37,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "import nnunet": ("fcdsynth.detector.peers.importing", "read nnU-Net's predictions"),
     "evaluate": ("fcdsynth.evaluation.evaluate", "score detections against lesion masks"),
     "flag": ("fcdsynth.relabel.flag", "rank real masks that are probably wrong"),
+    "plan": ("fcdsynth.relabel.plan", "share out expert minutes over all kinds of work"),
+    "plan outcome": ("fcdsynth.relabel.outcome", "compare a round with its plan, and close it"),
     "adopt": ("fcdsynth.relabel.adopt", "make the next cohort from signed decisions"),
     "ledger record": ("fcdsynth.ledger.record", "write a cohort's masks into a ledger"),
     "ledger verify": ("fcdsynth.ledger.verify", "check that a ledger is whole"),
@@ -68,8 +70,9 @@ def _help() -> str:
     order = ("phantom", "index", "prepare", "coverage", "draw fit-prior", "draw", "draw check",
              "folds", "fit plan", "fit", "validate", "test", "synthesize", "carvemix", "realism",
              "readers", "readers score", "detect", "baseline", "export nnunet", "import nnunet",
-             "evaluate", "flag", "ledger record", "ledger log", "ledger verify", "ledger export",
-             "adopt", "study", "demo", "benchmark relabel")  # fmt: skip
+             "evaluate", "flag", "plan", "plan outcome", "ledger record", "ledger log",
+             "ledger verify", "ledger export", "adopt", "study", "demo",
+             "benchmark relabel")  # fmt: skip
     lines += [f"  {name:<17} {table[name]}" for name in order]
     return "\n".join(lines)
 

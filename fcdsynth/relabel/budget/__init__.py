@@ -1,0 +1,1 @@
+"""Expert minutes: what each kind of work is worth, what it takes, and what is chosen."""
