@@ -27,6 +27,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 from figures import RESULTS, Figure, Figures, arguments, commit, finish
 from ledger_speed import measure_ledger
@@ -51,7 +52,12 @@ def measure_preset(
     rows = measured_rows(work, preset, size, data, workers)
     write_rows(table, rows)
     add_planted(figures, preset, rows, size.pairs)
-    measure_readers(figures, preset, read_rows(table))
+    kept_rows = [r for r in read_rows(table) if np.isfinite(r.numbers["p_err"])]
+    queue = [(r.subject, r.numbers["p_err"], r.numbers["volume_ml"]) for r in kept_rows]
+    truth = {r.subject: r.error != "none" for r in kept_rows}
+    repeats = 20 if figures.quick else 200
+    measure_readers(figures, queue, truth, repeats=repeats, base_rate=size.errors,
+                    prefix=f"{preset}_")  # fmt: skip
 
 
 def measure_curve(
@@ -130,6 +136,11 @@ def lowest(figures: Figures) -> None:
         if both:
             least = min(both, key=lambda f: f.value)
             figures.add(f"{name}_low", least.value, least.n, least.interval, at_least=1e-9)
+    ratios = [figures.figures[key] for key in ("easy_errors_per_minute_ratio",
+              "study_errors_per_minute_ratio") if key in figures.figures]  # fmt: skip
+    if ratios:
+        least = min(ratios, key=lambda f: f.value)
+        figures.add("errors_per_minute_ratio", least.value, least.n, least.interval, at_least=1.5)
     sides = [figures.figures[key] for key in ("wrong_side_found_easy", "wrong_side_found_study")
              if key in figures.figures]  # fmt: skip
     if sides:

@@ -72,7 +72,7 @@ def measured_rows(
     place = heads(work, preset, size, anatomies, workers)
     name = preset if steps is None else f"{preset}-{steps}"
     fits = fitted(work, place, size, workers, name, steps)
-    maps = seen(work, fits, place, name, workers)
+    maps = seen(work, fits, place, size, name, workers)
     flags = flagged(work, place, maps, fits, size, name, workers)
     cohort = Cohort.read(place)
     return [_row(cohort, maps, entry, error)

@@ -2,14 +2,16 @@
 
 Four of ten masks are wrong. A reader spends the plan's minutes on the masks that `plan` chose, or
 on masks drawn at random; he takes as long for either, errs at times (a wrong mask is accepted, or
-a right one is drawn anew by a hasty hand), and redraws a wrong mask as it should be. The decisions
-go through ledger and adopt; then a detector is trained on each version and tested on anatomies
-that nobody has trained on, against the exact lesions.
+a right one is drawn anew by a hasty hand), and redraws a wrong mask as it should be. The plan pays
+for its own quality control: an audit, and copies with planted errors that change nothing. The
+decisions go through ledger and adopt; then a detector is trained on each version and tested on
+anatomies that nobody has trained on, against the exact lesions.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,6 +21,7 @@ import numpy as np
 import yaml
 from detector_froc import add_difference, add_sensitivity, scored
 from figures import ROOT, Figures
+from fits import fitted as fitted_here
 from fits import fitted_apart
 from relabel_planted import ends
 from relabel_world import Size, fitted, flagged, planted_errors, seen
@@ -33,6 +36,7 @@ from fcdsynth.ledger.records import LabelMade, ReaderJoined, Reviewed, label_id
 from fcdsynth.ledger.store import Ledger
 from fcdsynth.phantom.parted import Part
 from fcdsynth.phantom.phantom import phantom
+from fcdsynth.relabel.budget.minutes import MinutesLaw
 
 SEED = 310
 READER = "reader-1"
@@ -61,8 +65,8 @@ class Retraining:
 
 
 FULL = Retraining(Size(patients=70, controls=35, errors=0.4, steps=1000))
-QUICK = Retraining(Size(12, 3, 0.5, "configs/detector/smoke.yaml", 10, 4.0, 2, 30, 100), 4, 10, 1,
-                   20.0)  # fmt: skip
+QUICK = Retraining(Size(12, 3, 0.5, "configs/detector/smoke.yaml", 10, 4.0, 2, 30, 100, False), 4, 10,
+                   1, 20.0)  # fmt: skip
 
 
 def heads(
@@ -95,23 +99,22 @@ def heads(
     return place, planted_errors(place)
 
 
-def chosen_by_plan(flags: Path, out: Path, ledger: Path, minutes: float) -> list[str]:
-    """Masks that the plan has inspected, in order."""
+def chosen_by_plan(
+    flags: Path, out: Path, ledger: Path, minutes: float
+) -> tuple[list[str], frozenset[str]]:
+    """Masks that the plan has inspected, in order, and which are copies with a planted error."""
     words = ["plan", str(flags), str(out), "--minutes", str(minutes), "--ledger", str(ledger)]
     if fcdsynth(words):
         raise SystemExit("there is no plan")
     with (out / "plan.csv").open(newline="", encoding="utf-8") as stream:
-        return [row["subject"] for row in csv.DictReader(stream) if row["kind"] == "inspect"]
-
-
-def minutes_of(ml: float) -> float:
-    """What the simulated reader takes for a mask: 2 minutes, and more for large ones."""
-    return 2.0 + 0.5 * float(np.log1p(ml))
+        order = [row["subject"] for row in csv.DictReader(stream) if row["kind"] == "inspect"]
+    sealed = json.loads((out / "planted.json").read_text(encoding="utf-8"))
+    return order, frozenset(item["subject"] for item in sealed["planted"])
 
 
 def review(
     ledger: Path, cohort: Cohort, errors: Mapping[str, str], subjects: Sequence[str],
-    minutes: float, misjudged: float, round_number: int, seed: int,
+    copies: frozenset[str], minutes: float, misjudged: float, seed: int,
 ) -> int:  # fmt: skip
     """Let the reader look at masks until the minutes are spent; how many he changed.
 
@@ -120,25 +123,29 @@ def review(
         cohort: The cohort, with the truth that the reader sees.
         errors: Planted error of each mask.
         subjects: Whose masks, in order.
+        copies: Of whom the reader is shown a copy with a planted error: that takes time and
+            changes nothing.
         minutes: What he has.
         misjudged: Share of masks that he misjudges.
-        round_number: Round of the plan.
         seed: Seed of his errors.
     """
-    rng, spent, changed = np.random.default_rng(seed), 0.0, 0
+    rng, spent, changed, law = np.random.default_rng(seed), 0.0, 0, MinutesLaw()
     rows = {s.id: s for s in cohort.subjects}
     with Ledger.open(ledger) as book:
         if READER not in book.state.readers:
             book.append(ReaderJoined(READER, "simulated"), "benchmark")
         for number, name in enumerate(subjects):
             label = book.state.active[name]
-            takes = minutes_of(book.state.labels[label].volume_ml)
+            made = book.state.labels[label]
+            takes = law.minutes("inspect", made.volume_ml, made.components)
             if spent + takes > minutes:
                 break
             spent += takes
+            if name in copies:
+                continue
             wrong = (errors[name] != "none") != (rng.random() < misjudged)
-            told = Reviewed(f"v{round_number}-{number}", label, READER, "inspect", "accept",
-                            "accept", 2, round=round_number, source="suspected",
+            told = Reviewed(f"v{number}", label, READER, "inspect", "accept",
+                            "accept", 2, source="suspected",
                             seconds_active=60 * takes, signed=True)  # fmt: skip
             if not wrong:
                 book.append(told, READER)
@@ -190,7 +197,7 @@ def measure_retrain(
     known = work / "cohort-reviewed"
     train.write(known)
     fits = fitted(work, known, told.size, workers, "retrain")
-    maps = seen(work, fits, known, "retrain", workers)
+    maps = seen(work, fits, known, told.size, "retrain", workers)
     flags = flagged(work, known, maps, fits, told.size, "retrain", workers)
     tables, corrected = {"before": place}, {}
     masks = [s.id for s in train.subjects if s.is_patient]
@@ -202,10 +209,11 @@ def measure_retrain(
                 left.unlink()
             fcdsynth(["ledger", "record", str(place), str(ledger)])
             if arm == "plan":
-                order = chosen_by_plan(flags, work / "plan", ledger, told.minutes)
+                order, copies = chosen_by_plan(flags, work / "plan", ledger, told.minutes)
             else:
-                order = list(np.random.default_rng(17).permutation(masks))
-            changed = review(ledger, table, errors, order, told.minutes, told.misjudged, 1, 19)
+                order = [masks[k] for k in np.random.default_rng(17).permutation(len(masks))]
+                copies = frozenset()
+            changed = review(ledger, table, errors, order, copies, told.minutes, told.misjudged, 19)
             (work / f"changed-{arm}").write_text(str(changed))
         tables[arm] = adopted(work, place, ledger, arm)
         corrected[arm] = int((work / f"changed-{arm}").read_text())
@@ -220,13 +228,14 @@ def compare(
 ) -> None:
     """Train a detector on each version, and compare them on the test subjects."""
     jobs = {}
-    with ThreadPoolExecutor(workers) as pool:
+    fit = fitted_apart if told.size.apart else fitted_here
+    with ThreadPoolExecutor(workers if told.size.apart else 1) as pool:
         for seed in range(told.seeds):
             for arm, table in tables.items():
                 words = ("--trainer.max_steps", str(told.steps), "--seed_everything", str(seed),
                          "--data.cache", str(work / f"cache-{arm}"))  # fmt: skip
                 jobs[arm, seed] = pool.submit(
-                    fitted_apart, work / f"fit-{arm}-{seed}",
+                    fit, work / f"fit-{arm}-{seed}",
                     with_validation(work, table, arm), told.size.config, *words,
                 )  # fmt: skip
         runs = {key: job.result() for key, job in jobs.items()}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import ROOT
+from fits import fitted as fitted_here
 from fits import fitted_apart
 
 from fcdsynth.cli import main as fcdsynth
@@ -40,6 +41,7 @@ class Size:
         folds: Folds.
         trees: Trees of flag's forests.
         pairs: Times that chance is drawn anew for intervals.
+        apart: Whether fits and detections are processes of their own, side by side.
     """
 
     patients: int = 450
@@ -51,9 +53,10 @@ class Size:
     folds: int = FOLDS
     trees: int = 300
     pairs: int = 2000
+    apart: bool = True
 
 
-QUICK = Size(18, 3, 0.5, "configs/detector/smoke.yaml", 20, 4.0, 2, 30, 200)
+QUICK = Size(18, 3, 0.5, "configs/detector/smoke.yaml", 20, 4.0, 2, 30, 200, False)
 
 
 def heads(
@@ -91,20 +94,26 @@ def fitted(
     steps = steps or size.steps
     words = ("--trainer.max_steps", str(steps), "--model.snapshots", "10",
              "--data.cache", str(work / f"cache-{name}"))  # fmt: skip
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(fitted_apart, out / f"fold-{k}", work / f"folds-{name}" / f"fold-{k}",
+    fit = fitted_apart if size.apart else fitted_here
+    with ThreadPoolExecutor(workers if size.apart else 1) as pool:
+        jobs = [pool.submit(fit, out / f"fold-{k}", work / f"folds-{name}" / f"fold-{k}",
                             size.config, *words) for k in range(size.folds)]  # fmt: skip
         for job in jobs:
             job.result()
     return out
 
 
-def seen(work: Path, fits: Path, cohort: Path, name: str, threads: int) -> Path:
+def seen(work: Path, fits: Path, cohort: Path, size: Size, name: str, threads: int) -> Path:
     """Out-of-fold maps of all subjects, with the features of their regions."""
     out = work / f"maps-{name}"
-    command = [sys.executable, "-m", "fcdsynth", "detect", str(fits), str(cohort), str(out),
-               "--split", "all", "--out_of_fold", "true", "--features", "true", "--pages", "false",
-               "--precision", "bf16", "--windows", "8"]  # fmt: skip
+    words = ["detect", str(fits), str(cohort), str(out), "--split", "all", "--out_of_fold", "true",
+             "--features", "true", "--pages", "false", "--precision", "bf16", "--windows",
+             "8"]  # fmt: skip
+    if not size.apart:
+        if fcdsynth(words):
+            raise SystemExit(f"{name} could not be looked at")
+        return out
+    command = [sys.executable, "-m", "fcdsynth", *words]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
