@@ -65,8 +65,8 @@ class Retraining:
 
 
 FULL = Retraining(Size(patients=70, controls=35, errors=0.4, steps=1000))
-QUICK = Retraining(Size(12, 3, 0.5, "configs/detector/smoke.yaml", 10, 4.0, 2, 30, 100, False), 4, 10,
-                   1, 20.0)  # fmt: skip
+_TINY = Size(12, 3, 0.5, "configs/detector/smoke.yaml", 10, 4.0, 2, 30, 100, False)
+QUICK = Retraining(_TINY, 4, 10, 1, 20.0)
 
 
 def heads(
