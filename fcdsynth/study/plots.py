@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from fcdsynth.review.pictures import data_address
 from fcdsynth.study.endpoint import Estimate
 from fcdsynth.study.results import Results
+from fcdsynth.study.settings import Arm
 
 COLOURS = ("#7f7f7f", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
@@ -64,6 +67,51 @@ def learning_plot(results: Results) -> str:
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
     return _address(figure)
+
+
+def ratio_plot(results: Results) -> str:
+    """Sensitivity against synthetic per real patients; empty without arms that sweep the ratio."""
+    sweeps = ratio_sweeps(results.plan.arms)
+    if not sweeps:
+        return ""
+    figure, axes = _axes()
+    endpoint = results.endpoint
+    colours = _colours(len(results.plan.arms))
+    for arms in sweeps:
+        found = [endpoint.sensitivity(a.name) for a in arms]
+        last = arms[-1]
+        axes.errorbar([a.synthetic for a in arms], [f.value for f in found], _bars(found),
+                      marker="o", capsize=3, color=colours[results.plan.arms.index(last)],
+                      label=", ".join(a.name for a in arms))  # fmt: skip
+    axes.set_xlabel("synthetic per real training patient")
+    axes.set_ylabel(f"patients found at {results.plan.rate:g} false positives per subject")
+    axes.set_ylim(0, 1.02)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    return _address(figure)
+
+
+def ratio_sweeps(arms: Sequence[Arm]) -> list[list[Arm]]:
+    """Arms alike but for how many synthetic subjects they have: three or more, by rising ratio.
+
+    The arm with the same real subjects and no synthetic ones begins each sweep.
+    """
+    found: dict[Arm, list[Arm]] = {}
+    for arm in arms:
+        if arm.synthetic:
+            found.setdefault(replace(arm, name="sweep", synthetic=1.0), []).append(arm)
+    sweeps = []
+    for like, own in found.items():
+        start = [
+            a
+            for a in arms
+            if not a.synthetic
+            and (a.real, a.labels, a.contrasts) == (like.real, like.labels, like.contrasts)
+        ]
+        sweep = sorted([*start[:1], *own], key=lambda a: a.synthetic)
+        if len(sweep) >= 3:
+            sweeps.append(sweep)
+    return sweeps
 
 
 def _colours(number: int) -> list[str]:

@@ -20,7 +20,7 @@ from fcdsynth.study.gallery import Picture, annotated, detected, flagged, introd
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.opening import openings, plans_opened
 from fcdsynth.study.plan import Plan
-from fcdsynth.study.plots import froc_plot, learning_plot
+from fcdsynth.study.plots import froc_plot, learning_plot, ratio_plot
 from fcdsynth.study.results import Results
 from fcdsynth.study.tables import patients, to_json, write_figures, write_rows
 from fcdsynth.study.tracing import Tracing, trace
@@ -105,6 +105,7 @@ def _render(
         gap=gap_words(results),
         worths=[worth_words(found) for found in results.worths()],
         learning=learning_plot(results),
+        ratios=ratio_plot(results),
         froc=froc_plot(results),
         changes=[row for name in others for row in change_rows(
             name, [*results.harms(name), *results.places(name)])],

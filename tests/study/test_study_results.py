@@ -14,6 +14,7 @@ from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
 from fcdsynth.study.choice import make_plan
 from fcdsynth.study.layout import StudyFolder
+from fcdsynth.study.plots import ratio_plot, ratio_sweeps
 from fcdsynth.study.results import Results
 from fcdsynth.study.settings import Arm
 from fcdsynth.study.tables import patients, to_json
@@ -174,3 +175,16 @@ def test_left_out_sites_are_read_as_one_test_set(tmp_path):
     assert results.endpoint.sensitivity("base").value == 0.5  # 4 of 8
     assert len(results.reports["base"]) == 1
     assert len(results.reports["base"][0].subjects) == 16
+
+
+def test_a_sweep_of_the_ratio_is_drawn_from_three_arms_on(made):
+    arms = (Arm("base"), Arm("double", synthetic=2.0), Arm("half", synthetic=0.5),
+            Arm("ellipsoid", synthetic=1.0, masks="ellipsoid"), Arm("twice", real=2.0),
+            Arm("twice-more", real=2.0, synthetic=1.0))  # fmt: skip
+    assert [[a.name for a in sweep] for sweep in ratio_sweeps(arms)] == [["base", "half", "double"]]
+    assert ratio_sweeps(arms[:2]) == []
+    _, plan, results = made
+    assert ratio_plot(results) == ""
+    swept = (Arm("base"), Arm("more", synthetic=1.0), Arm("twice", synthetic=2.0))
+    drawn = ratio_plot(replace(results, plan=replace(plan, arms=swept)))
+    assert drawn.startswith("data:image/png")
