@@ -10,7 +10,10 @@ a network that costs at least as much. ``nnunet_*`` need nnunetv2 (see `detector
 Sensitivities are read off the FROC curve at half a false cluster per subject; clusters are cut at
 a low probability for it, so that the curve reaches that far (`detector_froc`).
 
-With ``--work`` all is kept, and a stopped run goes on.
+With ``--work`` all is kept, and a stopped run goes on. Parts that are done are kept in
+``benchmarks/results/detector`` too, with commit and date; ``--parts`` measures these anew and takes
+the others as kept: found (what is found after each training set, the calibration, FLAIR or none),
+sites, nnunet, speed (of training and inference; wants an idle machine).
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +44,7 @@ from detector_nnunet import trained as train_nnunet
 from detector_sites import measure_sites
 from detector_speed import measure_inference, measure_throughput, whole_heads
 from detector_world import FCDD1, FCDD3, table_of, world
-from figures import Figures, arguments, finish, part
+from figures import Figures, add_kept, arguments, finish, keep_part
 from fits import fitted_apart
 from scipy.stats import wilcoxon
 
@@ -147,65 +152,124 @@ def measure_against_nnunet(figures: Figures, ours: Scored, theirs: Scored) -> No
                          f"Wilcoxon p {wilcoxon(gain).pvalue:.2g}")  # fmt: skip
 
 
-def measure(figures: Figures, work: Path, size: Size, data: Path | None, workers: int) -> None:
-    """Add all figures."""
-    anatomies = None if data is None or not (data / "anatomies").is_dir() else data / "anatomies"
-    heads = world(work, anatomies, workers, figures.quick)
-    tables = {n: table_of(work, heads, n) for n in (size.small, size.large)}
-    steps = ("--trainer.max_steps", str(size.steps), "--data.cache", str(work / "cache"))
-    with ThreadPoolExecutor(workers) as pool:
-        fits = {n: pool.submit(fitted_apart, work / f"fit-{n}", table, size.config, *steps)
-                for n, table in tables.items()}  # fmt: skip
-        runs = {n: fit.result() for n, fit in fits.items()}
-        found = {n: pool.submit(looked, run, tables[n], work / f"found-{n}")
-                 for n, run in runs.items()}  # fmt: skip
-        seen = {n: f.result() for n, f in found.items()}
-    run, table, ours = runs[size.large], tables[size.large], seen[size.large]
-    part(figures, work, "preset", lambda f: measure_preset(f, seen))
-    part(figures, work, "calibration", lambda f: measure_calibration(f, ours))
+class Bench:
+    """Everything that parts share: the world, its tables, and our detectors on them.
 
-    def flair(f: Figures) -> None:
-        bare = without_flair(table, work / "cohort-without-flair")
-        add_sensitivity(f, "sensitivity_with_flair", ours)
-        blind = looked(run, bare, work / "found-without-flair")
-        add_sensitivity(f, "sensitivity_without_flair", blind)
-        add_difference(f, "flair_gain", ours, blind)
+    Args:
+        work: Folder that is kept.
+        size: How large.
+        data: Folder of label maps.
+        workers: Processes.
+        quick: Tiny heads.
+    """
 
-    if Ensemble.open(run).models[0].flair_optional:
-        part(figures, work, "flair", flair)
-    if size.sites:
-        measure_sites(figures, work, table, size.config, size.sites, looked, workers)
-    if not is_installed() or figures.quick:
-        figures.notes.append("nnU-Net is not measured here")
-        return
-    export = exported(work, table, size.patch, size.batch)
+    def __init__(
+        self, work: Path, size: Size, data: Path | None, workers: int, quick: bool
+    ) -> None:
+        self.work, self.size, self.workers = work, size, workers
+        anatomies = None if data is None or not (data / "anatomies").is_dir() else (
+            data / "anatomies")  # fmt: skip
+        heads = world(work, anatomies, workers, quick)
+        self.tables = {n: table_of(work, heads, n) for n in (size.small, size.large)}
+        self.table = self.tables[size.large]
 
-    def peer(f: Figures) -> None:
-        told = train_nnunet(export, size.steps)
-        cohort = Cohort.read(table)
-        place = their_detections(work, export, cohort, CANDIDATES, run)
-        theirs = scored(place, table, work / "nnunet-report", 1)
-        measure_against_nnunet(f, ours, theirs)
-        f.notes.append(f"nnU-Net: {told['steps']} steps in {told['seconds'] / 60:.1f} min")
+    @cached_property
+    def runs(self) -> dict[int, Path]:
+        """Our detectors, by training patients."""
+        steps = ("--trainer.max_steps", str(self.size.steps), "--data.cache",
+                 str(self.work / "cache"))  # fmt: skip
+        with ThreadPoolExecutor(self.workers) as pool:
+            fits = {n: pool.submit(fitted_apart, self.work / f"fit-{n}", table, self.size.config,
+                                   *steps) for n, table in self.tables.items()}  # fmt: skip
+            return {n: fit.result() for n, fit in fits.items()}
 
-    part(figures, work, "nnunet", peer)
-    part(figures, work, "throughput", lambda f: measure_throughput(
-        f, table, export, Path(size.config), *size.timed))  # fmt: skip
-    fine = whole_heads(work, size.fine[0], 1.0, workers)
-    judged = Cohort.read(table)
-    part(figures, work, "inference", lambda f: measure_inference(
-        f, Ensemble.open(run).models[0], fine, judged, size.fine[1], size.judged))  # fmt: skip
+    @cached_property
+    def seen(self) -> dict[int, Scored]:
+        """What they find, by training patients."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            found = {n: pool.submit(looked, run, self.tables[n], self.work / f"found-{n}")
+                     for n, run in self.runs.items()}  # fmt: skip
+            return {n: f.result() for n, f in found.items()}
+
+    @property
+    def run(self) -> Path:
+        """The detector of the larger training set."""
+        return self.runs[self.size.large]
+
+    @cached_property
+    def export(self) -> Path:
+        """The larger training set as nnU-Net's."""
+        return exported(self.work, self.table, self.size.patch, self.size.batch)
+
+
+def measure_found(figures: Figures, bench: Bench) -> None:
+    """Add what is found after each training set, the calibration of scores, and FLAIR's part."""
+    ours = bench.seen[bench.size.large]
+    measure_preset(figures, bench.seen)
+    measure_calibration(figures, ours)
+    if Ensemble.open(bench.run).models[0].flair_optional:
+        bare = without_flair(bench.table, bench.work / "cohort-without-flair")
+        add_sensitivity(figures, "sensitivity_with_flair", ours)
+        blind = looked(bench.run, bare, bench.work / "found-without-flair")
+        add_sensitivity(figures, "sensitivity_without_flair", blind)
+        add_difference(figures, "flair_gain", ours, blind)
+
+
+def measure_nnunet(figures: Figures, bench: Bench) -> None:
+    """Train nnU-Net and add what both find."""
+    told = train_nnunet(bench.export, bench.size.steps)
+    cohort = Cohort.read(bench.table)
+    place = their_detections(bench.work, bench.export, cohort, CANDIDATES, bench.run)
+    theirs = scored(place, bench.table, bench.work / "nnunet-report", 1)
+    measure_against_nnunet(figures, bench.seen[bench.size.large], theirs)
+    figures.notes.append(f"nnU-Net: {told['steps']} steps in {told['seconds'] / 60:.1f} min")
+
+
+def measure_speed(figures: Figures, bench: Bench) -> None:
+    """Add the figures of training and inference against nnU-Net's."""
+    size = bench.size
+    measure_throughput(figures, bench.table, bench.export, Path(size.config), *size.timed)
+    fine = whole_heads(bench.work, size.fine[0], 1.0, bench.workers)
+    measure_inference(figures, Ensemble.open(bench.run).models[0], fine, Cohort.read(bench.table),
+                      size.fine[1], size.judged)  # fmt: skip
+
+
+def measure_left_out(figures: Figures, bench: Bench) -> None:
+    """Add what is found at a site that training has not seen."""
+    size = bench.size
+    measure_sites(figures, bench.work, bench.table, size.config, size.sites, looked, bench.workers)
+
+
+PARTS: dict[str, Callable[[Figures, Bench], None]] = {
+    "found": measure_found, "sites": measure_left_out, "nnunet": measure_nnunet,
+    "speed": measure_speed,
+}  # fmt: skip
 
 
 def main() -> None:
     """Run the benchmark."""
-    args = arguments(__doc__ or "")
+    args = arguments(__doc__ or "", parts=",".join(PARTS))
     torch.set_num_threads(1)
     figures = Figures("detector", args.quick)
+    asked = args.parts.split(",") if not args.quick else ["found"]
+    if not is_installed() and {"nnunet", "speed"} & set(asked):
+        raise SystemExit("nnunet and speed need nnunetv2: install it, or give other --parts")
+    if args.quick:
+        figures.notes.append("nnU-Net is not measured here")
     with tempfile.TemporaryDirectory() as scratch:
         work = args.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        measure(figures, work, QUICK if args.quick else Size(), args.data, args.workers)
+        bench = Bench(work, QUICK if args.quick else Size(), args.data, args.workers, args.quick)
+        for name in asked:
+            found = Figures("detector", args.quick)
+            PARTS[name](found, bench)
+            figures.figures |= found.figures
+            figures.notes += found.notes
+            if not args.quick:
+                keep_part(found, name)
+    for name in () if args.quick else PARTS:
+        if name not in asked:
+            add_kept(figures, name)
     finish(figures, args.out)
 
 

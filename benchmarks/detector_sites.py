@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from detector_froc import Scored, add_sensitivity
-from figures import Figures, part
+from figures import Figures
 from fits import fitted_apart
 
 from fcdsynth.core.cohort import Cohort
@@ -57,18 +57,15 @@ def measure_sites(
                 for t in left_out.values()]  # fmt: skip
         runs = [fit.result() for fit in fits]
 
-    def one(f: Figures) -> None:
-        for number, (table, run) in enumerate(zip(left_out.values(), runs, strict=True), start=1):
-            found = look(run, table, work / f"found-site-{number}")
-            add_sensitivity(f, f"site_{number}_sensitivity_at_half_fp", found)
-            # At the operating point of its own validation subjects, who are of other sites.
-            kept = look(run, table, work / f"kept-site-{number}", own_point=True)
-            false = [len(scores) for scores in kept.false]
-            rng = np.random.default_rng(1)
-            draws = [np.mean(rng.choice(false, len(false))) for _ in range(2000)]
-            f.add(f"site_{number}_fp_per_subject", float(np.mean(false)), len(false),
-                  tuple(np.quantile(draws, (0.025, 0.975))))  # fmt: skip
-            hits = int((kept.best[kept.patient] > -np.inf).sum())
-            f.add_share(f"site_{number}_sensitivity", hits, int(kept.patient.sum()))
-
-    part(figures, work, "sites", one)
+    for number, (table, run) in enumerate(zip(left_out.values(), runs, strict=True), start=1):
+        found = look(run, table, work / f"found-site-{number}")
+        add_sensitivity(figures, f"site_{number}_sensitivity_at_half_fp", found)
+        # At the operating point of its own validation subjects, who are of other sites.
+        kept = look(run, table, work / f"kept-site-{number}", own_point=True)
+        false = [len(scores) for scores in kept.false]
+        rng = np.random.default_rng(1)
+        draws = [np.mean(rng.choice(false, len(false))) for _ in range(2000)]
+        figures.add(f"site_{number}_fp_per_subject", float(np.mean(false)), len(false),
+                    tuple(np.quantile(draws, (0.025, 0.975))))  # fmt: skip
+        hits = int((kept.best[kept.patient] > -np.inf).sum())
+        figures.add_share(f"site_{number}_sensitivity", hits, int(kept.patient.sum()))

@@ -137,6 +137,28 @@ def part(figures: Figures, folder: Path, name: str, measure: Callable[[Figures],
     figures.notes += found.notes
 
 
+def keep_part(figures: Figures, name: str) -> None:
+    """Keep a part beside the results, with commit and date, for a whole measured over days."""
+    path = RESULTS / figures.stage / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record = {"commit": commit(), "date": datetime.now(UTC).date().isoformat(),
+              "notes": figures.notes,
+              "figures": {key: asdict(f) for key, f in figures.figures.items()}}  # fmt: skip
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def add_kept(figures: Figures, name: str) -> None:
+    """Add a part as it was kept; where it was never measured, a note says so."""
+    path = RESULTS / figures.stage / f"{name}.json"
+    if not path.is_file():
+        figures.notes.append(f"{name} was not measured")
+        return
+    record = json.loads(path.read_text(encoding="utf-8"))
+    figures.notes += [f"{name}: commit {record['commit']}, {record['date']}", *record["notes"]]
+    figures.figures |= {k: Figure(**{**v, "interval": tuple(v["interval"])})
+                        for k, v in record["figures"].items()}  # fmt: skip
+
+
 def _code() -> str:
     """What the code and the benchmarks are in git; empty when files differ from it."""
     if commit().endswith("+"):

@@ -20,16 +20,13 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-from figures import RESULTS, Figure, Figures, arguments, commit, finish
+from figures import RESULTS, Figures, add_kept, arguments, finish, keep_part
 from ledger_speed import measure_ledger
 from relabel_classification import measure_classification
 from relabel_planted import add_planted, measured_rows, read_rows, write_rows
@@ -100,32 +97,12 @@ def main() -> None:
             figures.figures |= found.figures
             figures.notes += found.notes
             if not quick:
-                keep(kept / f"{name}.json", found)
+                keep_part(found, name)
         for name in () if quick else PARTS:
             if name not in asked:
-                figures.figures |= read_kept(figures, kept / f"{name}.json", name)
+                add_kept(figures, name)
     lowest(figures)
     finish(figures, args.out)
-
-
-def keep(path: Path, found: Figures) -> None:
-    """Keep a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"commit": commit(), "date": datetime.now(UTC).date().isoformat(),
-              "notes": found.notes,
-              "figures": {name: asdict(f) for name, f in found.figures.items()}}  # fmt: skip
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def read_kept(figures: Figures, path: Path, name: str) -> dict[str, Figure]:
-    """A part as it was kept; none where it was never measured, which a note says."""
-    if not path.is_file():
-        figures.notes.append(f"{name} was not measured")
-        return {}
-    record = json.loads(path.read_text(encoding="utf-8"))
-    figures.notes += [f"{name}: commit {record['commit']}, {record['date']}", *record["notes"]]
-    return {k: Figure(**{**v, "interval": tuple(v["interval"])})
-            for k, v in record["figures"].items()}  # fmt: skip
 
 
 def lowest(figures: Figures) -> None:
