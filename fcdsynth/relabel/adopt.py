@@ -91,6 +91,8 @@ def _release(table: Cohort, state: State, decisions: tuple[Decision, ...], name:
         if status is Status.WITHDRAWN and subject not in labels:
             excluded[subject] = "withdrawn"
     for decision in decisions:
+        if decision.outcome in ("kept", "edited"):
+            excluded.pop(decision.subject, None)
         if decision.outcome == "edited":
             labels[decision.subject] = decision.changes[0].label
         elif decision.outcome == "withdrawn":
@@ -113,12 +115,13 @@ def _write(
     rows = []
     moved = table.moved(final)
     for subject, row in zip(table.subjects, moved.subjects, strict=True):
-        if subject.origin is Origin.SYNTHETIC or not subject.has(MASK_KEY):
+        label = release.labels.get(subject.id)
+        excluded = subject.id in release.excluded
+        if subject.origin is Origin.SYNTHETIC or not (label or excluded or subject.has(MASK_KEY)):
             rows.append(row)
             continue
         files = dict(row.files)
-        label = release.labels.get(subject.id)
-        if label is None and subject.id not in release.excluded:
+        if label is None and not excluded:
             raise CohortError(
                 subject.id, "no label of it in the ledger", "every mask recorded",
                 "Run fcdsynth ledger record on this cohort first.",
@@ -129,11 +132,21 @@ def _write(
         else:
             files |= _adopted(folder, table, subject, label, ledger, joint)
         split = row.split
-        if subject.id in release.excluded and split in (Split.TRAIN, Split.VAL):
+        if excluded and split in (Split.TRAIN, Split.VAL):
             split = Split.NONE
+        elif not excluded and split is Split.NONE:
+            split = _before_exclusion(ledger.state, subject.id)
         rows.append(replace(row, files=files, split=split))
     next_version = replace(moved, folder=folder, subjects=tuple(rows), version=version)
     next_version.write()
+
+
+def _before_exclusion(state: State, subject: str) -> Split:
+    """The split that a subject had when a release put it aside; none where none did."""
+    for release in state.releases.values():
+        if subject in release.excluded:
+            return Split(release.splits.get(subject, Split.NONE))
+    return Split.NONE
 
 
 def _adopted(
@@ -141,26 +154,24 @@ def _adopted(
     joint: Mapping[str, Volume],
 ) -> Mapping[str, str]:  # fmt: skip
     """Files of an adopted mask, none where the cohort has that mask already."""
+    if subject.has(MASK_KEY) and label == _own(table, subject):
+        return {}
     # A joint outline is written into the ledger at the end, with the release.
     mine = [d for d in joint if label_id(subject.id, d) == label]
-    digest = mine[0] if mine else ledger.state.labels[label].mask
-    mask = joint[digest] if mine else ledger.mask(digest)
-    native = read_grid(table.path(subject, MASK_KEY))
-    if not mask.grid.close_to(native):
-        mask = resample_mask(mask, native)
-    if label_id(subject.id, digest) == _own(table, subject):
-        return {}
+    mask = joint[mine[0]] if mine else ledger.mask(ledger.state.labels[label].mask)
+    grids = {MASK_KEY: MASK_KEY if subject.has(MASK_KEY) else "t1w_native", "lesion": "t1w"}
     place = folder / subject.id
     place.mkdir(exist_ok=True)
-    prepared = resample_mask(mask, read_grid(table.path(subject, "lesion")))
-    for key, volume in ((MASK_KEY, mask), ("lesion", prepared)):
-        if not volume.array.any():
+    for key, like in grids.items():
+        grid = read_grid(table.path(subject, like))
+        mask_there = mask if mask.grid.close_to(grid) else resample_mask(mask, grid)
+        if not mask_there.array.any():
             raise LedgerError(
                 label, f"a mask that lies outside the {key} grid of {subject.id}",
                 "a mask on the head", "Look at the edited mask.",
             )  # fmt: skip
-        write_volume(place / f"{subject.id}_{key}.nii.gz", volume)
-    return {key: f"{subject.id}/{subject.id}_{key}.nii.gz" for key in (MASK_KEY, "lesion")}
+        write_volume(place / f"{subject.id}_{key}.nii.gz", mask_there)
+    return {key: f"{subject.id}/{subject.id}_{key}.nii.gz" for key in grids}
 
 
 def _own(table: Cohort, subject: Subject) -> str:

@@ -57,7 +57,10 @@ def settle(ledger: Ledger, decision: Decision) -> Settled:
     if decision.outcome == "disputed" and len(decision.voices) == len(readers):
         joined = _joined(state, decision, readers, outlines)
     settled, made, masks = joined or (decision, (), {})
-    return Settled(settled, (_differ(settled, readers, outlines), *made), masks)
+    told = _differ(settled, readers, outlines)
+    known = any((d.label, d.reviews, d.resolution) == (told.label, told.reviews, told.resolution)
+                for d in state.disagreements)  # fmt: skip
+    return Settled(settled, made if known else (told, *made), masks)
 
 
 def outline(ledger: Ledger, label: str, review: Reviewed) -> Volume:
@@ -92,7 +95,8 @@ def _differ(
     return Disagreed(
         decision.label, tuple(r.review for r in readers), all(p.presence for p in pairs),
         float(np.mean([p.dice for p in pairs])), float(np.mean([p.surface_dice for p in pairs])),
-        float(np.mean(apart)) if apart else None, decision.outcome,
+        float(np.mean(apart)) if apart else None,
+        "" if decision.outcome == "disputed" else decision.outcome,  # else it stays open
         judge.reader if judge else "", decision.reason,
     )  # fmt: skip
 

@@ -33,21 +33,27 @@ class Decision:
 
 
 def decide(state: State) -> tuple[Decision, ...]:
-    """Decide about every subject whose active label has signed reviews.
+    """Decide about every subject whose active or disputed label has signed reviews.
 
-    The last signed review of a disagreement decides. Without one, readers who agree decide
-    together, and readers who differ leave the label disputed. *Unsure* decides nothing. A review
-    that rests on too little for what it asks leaves the label disputed too (the evidence-rank
-    rule). Reviews that nobody signed are never taken.
+    The last signed review of a disagreement decides; a disputed label waits for one. Without one,
+    readers who agree decide together, and readers who differ leave the label disputed. *Unsure*
+    decides nothing. A review that rests on too little for what it asks leaves the label disputed
+    too (the evidence-rank rule). Reviews that nobody signed are never taken.
     """
     found = []
-    for subject, label in sorted(state.active.items()):
+    disputed = {state.labels[name].subject: name for name, status in state.status.items()
+                if status is Status.DISPUTED}  # fmt: skip
+    for subject, label in sorted({**disputed, **state.active}.items()):
         signed = [state.reviews[name] for name in state.reviews_of.get(label, ())]
         signed = [r for r in signed if r.signed and r.task != "synthetic"]
-        judges = [r for r in signed if r.task == "disagreement"][-1:]
-        voices = judges or [r for r in _last_of_each_reader(signed) if r.after != "unsure"]
+        voices = [r for r in signed if r.task == "disagreement" and r.after != "unsure"][-1:]
+        if not voices and subject in state.active:
+            voices = [r for r in _last_of_each_reader(signed) if r.after != "unsure"]
         if voices:
-            found.append(replace(_decide(state, subject, label, voices), voices=tuple(voices)))
+            decision = _decide(state, subject, label, voices)
+            if decision.outcome == "disputed" and subject not in state.active:
+                continue  # as it was
+            found.append(replace(decision, voices=tuple(voices)))
     return tuple(found)
 
 
@@ -57,8 +63,12 @@ def _decide(state: State, subject: str, label: str, voices: Sequence[Reviewed]) 
     if len(said) > 1:
         told = ", ".join(f"{r.reader} {r.after}" for r in voices)
         return _disputed(subject, label, f"readers differ: {told}")
-    if last.after in ("accept", "unsure"):
-        return Decision(subject, label, "kept", (), f"accepted by {_names(voices)}")
+    if last.after == "accept":
+        reason = f"accepted by {_names(voices)}"
+        # It needs no evidence to let stand what stood.
+        back = () if subject in state.active else (
+            LabelStatus(label, Status.ACTIVE.value, reason),)  # fmt: skip
+        return Decision(subject, label, "kept", back, reason)
     action = "edit" if last.after == "edit" else "remove"
     strongest = max(voices, key=lambda r: r.evidence_rank)
     if not may(action, strongest.evidence_rank, state.rank_of(label)):

@@ -11,7 +11,7 @@ from fcdsynth import cli
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Origin, Parent, Role, Split
 from fcdsynth.core.volume import Volume, read_mask, write_volume
-from fcdsynth.ledger.records import LabelMade, ReaderJoined, Reviewed, label_id
+from fcdsynth.ledger.records import LabelMade, LabelStatus, ReaderJoined, Reviewed, label_id
 from fcdsynth.ledger.store import Ledger
 from fcdsynth.study.training_set import relabelled
 
@@ -209,6 +209,59 @@ def test_three_readers_are_joined_and_readers_who_differ_about_presence_are_not(
         assert told[first].presence_agreed
         assert told[first].resolution == "edited"
         assert (told[second].presence_agreed, told[second].dice) == (False, 0.0)
-        assert told[second].resolution == "disputed"
+        assert told[second].resolution == ""  # it stays open
         assert (told[third].resolver, told[third].resolution) == ("r3", "withdrawn")
     assert run("ledger", "verify", folder / "labels.db") == 0
+
+
+def test_a_disputed_mask_waits_for_a_decision_and_comes_back_with_its_split(recorded):
+    cohort, folder = recorded
+    first, second = (s.id for s in cohort.subjects[:2])
+    with Ledger.open(folder / "labels.db") as ledger:
+        for reader in ("r1", "r2", "r3"):
+            ledger.append(ReaderJoined(reader, "neuroradiologist"), "test")
+        for number, subject in enumerate((first, second)):
+            review(ledger, 2 * number, subject, "accept", reader="r1")
+            review(ledger, 2 * number + 1, subject, "reject", reader="r2", reason="not a lesion")
+    assert run("adopt", cohort.folder, folder / "labels.db", folder / "two") == 0
+    with Ledger.open(folder / "labels.db") as ledger:
+        assert not {first, second} & set(ledger.state.active)
+        disputed = ledger.state.versions[first][0]
+        events = ledger.head.seq
+    # Nobody has decided: the next version says the same, and nothing is written down twice.
+    assert run("adopt", folder / "two", folder / "labels.db", folder / "three") == 0
+    three = Cohort.read(folder / "three")
+    assert three[first].split is Split.NONE
+    with Ledger.open(folder / "labels.db") as ledger:
+        assert ledger.head.seq == events + 1  # the release
+        told = Reviewed("v9", disputed, "r3", "disagreement", "accept", "accept", 2, signed=True)
+        ledger.append(told, "test")
+    assert run("adopt", folder / "three", folder / "labels.db", folder / "four") == 0
+    four = Cohort.read(folder / "four")
+    assert (four[first].split, four[second].split) == (Split.TRAIN, Split.NONE)
+    assert np.array_equal(read_mask(four.path(four[first], "lesion")).array,
+                          read_mask(cohort.path(cohort[first], "lesion")).array)  # fmt: skip
+    with Ledger.open(folder / "labels.db") as ledger:
+        assert ledger.state.active[first] == disputed
+
+
+def test_a_mask_drawn_for_a_patient_without_one_is_adopted(recorded):
+    cohort, folder = recorded
+    bare = cohort.subjects[0]
+    files = {k: v for k, v in bare.files.items() if k not in ("lesion", "lesion_t1w")}
+    other = replace(cohort, subjects=(replace(bare, id="sub-new", files=files, lobe="", side=""),
+                                      *cohort.subjects))  # fmt: skip
+    other.write(folder / "more")
+    assert run("ledger", "record", folder / "more", folder / "labels.db") == 0
+    drawn = Volume(np.roll(read_mask(cohort.path(bare, "lesion_t1w")).array, 2, axis=2),
+                   read_mask(cohort.path(bare, "lesion_t1w")).grid)  # fmt: skip
+    with Ledger.open(folder / "labels.db") as ledger:
+        digest = ledger.store_mask(drawn)
+        label = label_id("sub-new", digest)
+        ledger.append(LabelMade(label, "sub-new", digest, "human", 2), "test")
+        ledger.append(LabelStatus(label, "active", "drawn"), "test")
+    assert run("adopt", folder / "more", folder / "labels.db", folder / "next") == 0
+    after = Cohort.read(folder / "next")
+    for key in ("lesion", "lesion_t1w"):
+        assert np.array_equal(read_mask(after.path(after["sub-new"], key)).array, drawn.array)
+    assert after["sub-new"].split is Split.TRAIN
