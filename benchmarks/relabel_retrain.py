@@ -114,7 +114,7 @@ def chosen_by_plan(
 
 def review(
     ledger: Path, cohort: Cohort, errors: Mapping[str, str], subjects: Sequence[str],
-    copies: frozenset[str], minutes: float, misjudged: float, seed: int,
+    copies: frozenset[str], minutes: float, misjudged: float, seed: int, planned: bool,
 ) -> int:  # fmt: skip
     """Let the reader look at masks until the minutes are spent; how many he changed.
 
@@ -128,6 +128,7 @@ def review(
         minutes: What he has.
         misjudged: Share of masks that he misjudges.
         seed: Seed of his errors.
+        planned: Whether a plan chose the masks, whose round the reviews belong to.
     """
     rng, spent, changed, law = np.random.default_rng(seed), 0.0, 0, MinutesLaw()
     rows = {s.id: s for s in cohort.subjects}
@@ -145,7 +146,7 @@ def review(
                 continue
             wrong = (errors[name] != "none") != (rng.random() < misjudged)
             told = Reviewed(f"v{number}", label, READER, "inspect", "accept",
-                            "accept", 2, source="suspected",
+                            "accept", 2, round=int(planned), source="suspected" * planned,
                             seconds_active=60 * takes, signed=True)  # fmt: skip
             if not wrong:
                 book.append(told, READER)
@@ -154,7 +155,10 @@ def review(
             digest = book.store_mask(mask)
             new = label_id(name, digest)
             if new != label:
-                book.append(LabelMade(new, name, digest, "human", 2, parent=label), READER)
+                book.append(LabelMade(
+                    new, name, digest, "human", 2, parent=label,
+                    volume_ml=float(mask.array.sum() * mask.grid.voxel_ml), components=1,
+                ), READER)  # fmt: skip
                 told = replace(told, before="edit", after="edit", new_label=new)
                 changed += errors[name] != "none"
             book.append(told, READER)
@@ -213,14 +217,32 @@ def measure_retrain(
             else:
                 order = [masks[k] for k in np.random.default_rng(17).permutation(len(masks))]
                 copies = frozenset()
-            changed = review(ledger, table, errors, order, copies, told.minutes, told.misjudged, 19)
+            changed = review(ledger, table, errors, order, copies, told.minutes, told.misjudged, 19,
+                             arm == "plan")  # fmt: skip
             (work / f"changed-{arm}").write_text(str(changed))
         tables[arm] = adopted(work, place, ledger, arm)
         corrected[arm] = int((work / f"changed-{arm}").read_text())
     compare(figures, work, tables, told, workers)
+    add_outcome(figures, work)
     wrong = sum(errors[name] != "none" for name in masks)
     for arm, number in corrected.items():
         figures.add(f"retrain_masks_corrected_{arm}", number, wrong, (number, number))
+
+
+def add_outcome(figures: Figures, work: Path) -> None:
+    """Add what the plan expected of the masks that were reviewed, and what it got."""
+    words = ["plan", "outcome", str(work / "labels-plan.db"), str(work / "plan"),
+             str(work / "outcome")]  # fmt: skip
+    if fcdsynth(words):
+        raise SystemExit("the plan has no outcome")
+    told = json.loads((work / "outcome" / "outcome.json").read_text(encoding="utf-8"))[
+        "inspections"
+    ]
+    done = told["expected_of_reviewed"]
+    figures.add("retrain_plan_expected", done["changed"], done["n"], tuple(done["interval"]))
+    figures.add("retrain_plan_got", told["changed"], done["n"], (told["changed"],) * 2)
+    within = float(told["within"])
+    figures.add("retrain_plan_within", within, 1, (within, within), at_least=1.0)
 
 
 def compare(
