@@ -44,7 +44,7 @@ from detector_nnunet import trained as train_nnunet
 from detector_sites import measure_sites
 from detector_speed import measure_inference, measure_throughput, whole_heads
 from detector_world import FCDD1, FCDD3, table_of, world
-from figures import Figures, add_kept, arguments, finish, keep_part
+from figures import ROOT, Figures, add_kept, arguments, finish, keep_part
 from fits import fitted_apart
 from scipy.stats import wilcoxon
 
@@ -228,7 +228,7 @@ def measure_nnunet(figures: Figures, bench: Bench) -> None:
 def measure_speed(figures: Figures, bench: Bench) -> None:
     """Add the figures of training and inference against nnU-Net's."""
     size = bench.size
-    measure_throughput(figures, bench.table, bench.export, Path(size.config), *size.timed)
+    measure_throughput(figures, bench.table, bench.export, ROOT / size.config, *size.timed)
     fine = whole_heads(bench.work, size.fine[0], 1.0, bench.workers)
     measure_inference(figures, Ensemble.open(bench.run).models[0], fine, Cohort.read(bench.table),
                       size.fine[1], size.judged)  # fmt: skip

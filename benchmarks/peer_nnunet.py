@@ -151,14 +151,43 @@ def _read(export: Path, case: str, predictor):
     return data, properties, files
 
 
-def speed(export: Path, steps: int) -> None:
-    """Seconds per training step, loader included, and of the network alone; medians."""
+def _with_network_of(trainer, config: Path) -> None:
+    """Put the network of one of our configs, with two classes, in the place of nnU-Net's."""
+    import torch
+    import yaml
+
+    from fcdsynth.detector.task import DetectorTask
+
+    class TwoClasses(torch.nn.Module):
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+            return [torch.cat([torch.zeros_like(x), x], 1) for x in self.network(image)]
+
+    told = yaml.safe_load(config.read_text())["model"]["init_args"]
+    trainer.network = TwoClasses(DetectorTask(**told | {"inputs": ("t1w", "flair")}).network)
+    trainer.optimizer, trainer.lr_scheduler = trainer.configure_optimizers()
+
+
+def speed(export: Path, steps: int, config: Path | None) -> None:
+    """Seconds per training step, loader included, and of the network alone; medians.
+
+    With a config of ours the network is that one's. ``gflop`` is what one forward and backward
+    pass of the network costs.
+    """
     import numpy as np
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     trainer = _trainer(export, steps)
     trainer.on_train_start()
+    if config is not None:
+        _with_network_of(trainer, config)
     trainer.network.train()
+    with FlopCounterMode(display=False) as counter:
+        sum(o.mean() for o in trainer.network(next(trainer.dataloader_train)["data"])).backward()
     whole, alone = [], []
     for step in range(steps + 2):
         start = time.perf_counter()
@@ -173,7 +202,8 @@ def speed(export: Path, steps: int) -> None:
         alone.append(time.perf_counter() - start)
         if step == 1:
             whole, alone = [], []
-    print(json.dumps({"step_s": float(np.median(whole)), "network_s": float(np.median(alone))}))
+    print(json.dumps({"step_s": float(np.median(whole)), "network_s": float(np.median(alone)),
+                      "gflop": counter.get_total_flops() / 1e9}))  # fmt: skip
 
 
 def main() -> None:
@@ -188,6 +218,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--cases", nargs="+", default=[])
     parser.add_argument("--flips", action="store_true")
+    parser.add_argument("--config", type=Path, help="of a detector of ours, to time its network")
     args = parser.parse_args()
     export = args.export.resolve()
     # Its planner wants a process of its own, its trainer loads in ours.
@@ -199,7 +230,7 @@ def main() -> None:
     elif args.command == "predict":
         predict(export, args.out, args.cases, args.flips)
     else:
-        speed(export, args.steps)
+        speed(export, args.steps, args.config)
 
 
 if __name__ == "__main__":
