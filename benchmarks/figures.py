@@ -168,7 +168,8 @@ def _code() -> str:
 
 def commit() -> str:
     """Hash of the commit that is checked out, with ``+`` when files differ from it."""
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "fcdsynth", "benchmarks")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "fcdsynth", "benchmarks",
+                   ":!benchmarks/results")  # fmt: skip
     return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
 
 
