@@ -20,6 +20,7 @@ from fcdsynth.evaluation.evaluate import evaluate
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.report import Report
 from fcdsynth.evaluation.rules import Rule
+from fcdsynth.study.endpoint import Curve
 
 RATE = 0.5
 _DRAWS = 2000
@@ -31,17 +32,13 @@ class Scored:
 
     Args:
         ids: The subjects.
-        patient: Whether each is one.
-        best: Score of the cluster that found a lesion; -inf where none did.
-        false: Scores of the clusters that hit nothing.
+        curve: Best hits and false clusters of each.
         clusters: Score and hit of every cluster, extra ones being hits.
         site: Largest probability inside the lesions of each patient, None in controls.
     """
 
     ids: tuple[str, ...]
-    patient: np.ndarray
-    best: np.ndarray
-    false: tuple[np.ndarray, ...]
+    curve: Curve
     clusters: tuple[tuple[float, bool], ...]
     site: tuple[float | None, ...]
 
@@ -57,39 +54,19 @@ def scored(detections: Path, cohort: Path, out: Path, workers: int) -> Scored:
 def of_records(subjects: Sequence[SubjectRecord]) -> Scored:
     """From the records of an evaluation."""
     rows = sorted(subjects, key=lambda s: s.id)
-    best, false, clusters, site = [], [], [], []
+    clusters, site = [], []
     for s in rows:
-        found = [lesion.found[Rule.OVERLAP].score for lesion in s.lesions]
-        best.append(max((x for x in found if x is not None), default=-np.inf))
-        roles = [(c.score, c.roles[Rule.OVERLAP]) for c in s.clusters]
-        false.append(np.array([x for x, role in roles if role is Role.FALSE]))
-        clusters += [(x, role is not Role.FALSE) for x, role in roles]
+        clusters += [(c.score, c.roles[Rule.OVERLAP] is not Role.FALSE) for c in s.clusters]
         inside = [lesion.site for lesion in s.lesions if lesion.site is not None]
         site.append(max((p.max for p in inside), default=None))
     return Scored(
-        tuple(s.id for s in rows), np.array([s.is_patient for s in rows]), np.array(best),
-        tuple(false), tuple(clusters), tuple(site),
+        tuple(s.id for s in rows), Curve.of(rows, Rule.OVERLAP), tuple(clusters), tuple(site),
     )  # fmt: skip
 
 
-def sensitivity_at(found: Scored, rate: float = RATE, weights: np.ndarray | None = None) -> float:
-    """Largest sensitivity with at most ``rate`` false clusters per subject.
-
-    Args:
-        found: The outcome.
-        rate: Mean number of false clusters allowed.
-        weights: How often each subject counts; once when None.
-    """
-    weights = np.ones(len(found.ids)) if weights is None else weights
-    owner = np.repeat(np.arange(len(found.ids)), [len(f) for f in found.false])
-    scores = np.concatenate([*found.false, np.empty(0)])
-    order = np.argsort(-scores, kind="stable")
-    total = np.cumsum(weights[owner][order])
-    over = np.flatnonzero(total > rate * weights.sum() + 1e-9)
-    # Cut just above the first false cluster that would be too many.
-    level = -np.inf if len(over) == 0 else scores[order][over[0]]
-    kept = found.best > level if np.isfinite(level) else found.best > -np.inf
-    return float((weights * (kept & found.patient)).sum() / (weights * found.patient).sum())
+def sensitivity_at(found: Scored, weights: np.ndarray | None = None) -> float:
+    """Largest sensitivity with at most half a false cluster per subject."""
+    return found.curve.sensitivity(RATE, weights)
 
 
 def bootstrap_weights(found: Scored, seed: int = 5) -> np.ndarray:
@@ -97,7 +74,7 @@ def bootstrap_weights(found: Scored, seed: int = 5) -> np.ndarray:
     rng = np.random.default_rng(seed)
     weights = np.zeros((_DRAWS, len(found.ids)))
     for group in (True, False):
-        where = np.flatnonzero(found.patient == group)
+        where = np.flatnonzero(found.curve.patient == group)
         if len(where):
             weights[:, where] = rng.multinomial(
                 len(where), np.full(len(where), 1 / len(where)), _DRAWS
@@ -110,7 +87,7 @@ def add_sensitivity(figures: Figures, name: str, found: Scored, **goal: float) -
     value = sensitivity_at(found)
     draws = [sensitivity_at(found, weights=w) for w in bootstrap_weights(found)]
     low, high = np.quantile(draws, (0.025, 0.975))
-    figures.add(name, value, int(found.patient.sum()), (low, high), **goal)
+    figures.add(name, value, int(found.curve.patient.sum()), (low, high), **goal)
     return value
 
 
@@ -123,7 +100,7 @@ def add_difference(
     draws = [sensitivity_at(one, weights=w) - sensitivity_at(other, weights=w)
              for w in bootstrap_weights(one)]  # fmt: skip
     low, high = np.quantile(draws, (0.025, 0.975))
-    figures.add(name, value, int(one.patient.sum()), (low, high), **goal)
+    figures.add(name, value, int(one.curve.patient.sum()), (low, high), **goal)
 
 
 def expected_calibration_error(

@@ -62,10 +62,10 @@ def measure_sites(
         add_sensitivity(figures, f"site_{number}_sensitivity_at_half_fp", found)
         # At the operating point of its own validation subjects, who are of other sites.
         kept = look(run, table, work / f"kept-site-{number}", own_point=True)
-        false = [len(scores) for scores in kept.false]
+        false = np.bincount(kept.curve.owners, minlength=len(kept.ids))
         rng = np.random.default_rng(1)
         draws = [np.mean(rng.choice(false, len(false))) for _ in range(2000)]
         figures.add(f"site_{number}_fp_per_subject", float(np.mean(false)), len(false),
                     tuple(np.quantile(draws, (0.025, 0.975))))  # fmt: skip
-        hits = int((kept.best[kept.patient] > -np.inf).sum())
-        figures.add_share(f"site_{number}_sensitivity", hits, int(kept.patient.sum()))
+        hits = int((kept.curve.best[kept.curve.patient] > -np.inf).sum())
+        figures.add_share(f"site_{number}_sensitivity", hits, int(kept.curve.patient.sum()))

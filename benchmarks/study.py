@@ -7,7 +7,8 @@ development world. ``--quick`` uses tiny heads, the smoke configs and no planted
 holds no goals.
 
 With ``--work`` all is kept, and a stopped run goes on; a larger ``--draws`` adds draws under a
-further plan.
+further plan. Results of finished arms and the plans are kept in ``benchmarks/results/study`` too:
+in another folder, or on another machine, only what is missing there is trained.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 import yaml
 from detector_world import FCDD1, table_of, world
-from figures import Figures, arguments, finish, part
+from figures import RESULTS, Figures, arguments, finish, part
 from study_planted import measure_planted, planted_pool
 from study_world import study_world
 
@@ -47,8 +48,8 @@ def run_study(work: Path, world_folder: Path, quick: bool, workers: int, draws: 
         settings |= {"n": 2, "detector": "detector/smoke.yaml", "refuse": False,
                      "synthesis": "synthesis/smoke.yaml", "within_families": False}  # fmt: skip
     out = work / "study"
-    study(str(world_folder), str(out), arms=arms, draws=draws, workers=workers,
-          new_plan=True, **settings)  # fmt: skip
+    study(str(world_folder), str(out), arms=arms, draws=draws, workers=workers, new_plan=True,
+          results=None if quick else str(RESULTS / "study"), **settings)  # fmt: skip
     return dict(json.loads((out / "report.json").read_text(encoding="utf-8")))
 
 

@@ -8,6 +8,8 @@ many steps on the 35 + 35 and something more:
     carvemix    35 + 35 of CarveMix
     heads       35 + 35 more simulated heads of the same four anatomies: what a perfect generator,
                 mask model and lesion model would give without new anatomies
+    controls    the 35 controls of four other anatomies: new anatomies without new lesions
+    nothing     nothing; another seed tells how much two trainings differ
 
 ``--links`` says which; what is done is kept, and figures name the link. No study's world is
 touched. Not a stage of its own: what it told is in docs/study.md.
@@ -25,7 +27,7 @@ from pathlib import Path
 import torch
 from detector import Bench, Size, looked
 from detector_froc import add_difference, add_sensitivity
-from detector_world import FCDD1
+from detector_world import FCDD1, FCDD3
 from figures import Figures, arguments, finish
 from fits import fitted_apart
 
@@ -44,6 +46,11 @@ DRAWN = 43  # a fifth more than is needed: some pairs are refused
 def made(link: str, bench: Bench, anatomies: Path) -> Cohort:
     """The subjects that a link adds."""
     place, table = bench.work / "links" / link, bench.tables[FCDD1]
+    if link in ("controls", "nothing"):
+        few = {s.id for s in Cohort.read(table).of_split(Split.TRAIN).subjects}
+        many = Cohort.read(bench.tables[FCDD3])
+        return many.select(lambda s: link == "controls" and s.split is Split.TRAIN
+                           and not s.is_patient and s.id not in few)  # fmt: skip
     if link == "heads":
         names = tuple(f"training_seg_{k:02d}.nii.gz" for k in range(1, 5))
         phantom(str(place), seed=SEED, workers=bench.workers, sites=3, spacing=2.0,
@@ -69,14 +76,17 @@ def training_table(link: str, bench: Bench, anatomies: Path) -> Path:
     pool = made(link, bench, anatomies)
     chosen = [s for patients in (True, False)
               for s in [s for s in pool.subjects if s.is_patient is patients][:FCDD1]]  # fmt: skip
+    table = Cohort.read(bench.tables[FCDD1])
+    listed = {s.id for s in chosen}
+    table = table.select(lambda s: s.id not in listed)  # the larger table's rows are there, unused
     more = replace(pool, subjects=tuple(replace(s, split=Split.TRAIN) for s in chosen))
-    Cohort.read(bench.tables[FCDD1]).merged(more).write(out)
+    table.merged(more).write(out)
     return out
 
 
 def main() -> None:
     """Run it."""
-    args = arguments(__doc__ or "", links="pool,heads,carvemix")
+    args = arguments(__doc__ or "", links="pool,heads,carvemix,controls,nothing")
     torch.set_num_threads(1)
     if args.work is None:
         raise SystemExit("--work FOLDER is needed: the folder of benchmarks/detector.py")
@@ -91,7 +101,8 @@ def main() -> None:
         table = training_table(link, bench, args.data / "anatomies")
         place = bench.work / "links"
         run = fitted_apart(place / f"{link}-fit", table, size.config, "--trainer.max_steps",
-                           str(size.steps), "--data.cache", str(bench.work / "cache"))  # fmt: skip
+                           str(size.steps), "--data.cache", str(bench.work / "cache"),
+                           "--seed_everything", "7" if link == "nothing" else "0")  # fmt: skip
         found = looked(run, table, place / f"{link}-found")
         add_sensitivity(figures, link, found)
         add_difference(figures, f"{link}_gain", found, few)

@@ -41,7 +41,7 @@ def bids(tmp_path_factory):
 @pytest.fixture(scope="session")
 def whole(bids):
     out = bids.parent / "whole"
-    assert main(words(bids, out)) == 0
+    assert main([*words(bids, out), "--results", str(bids.parent / "kept")]) == 0
     return out
 
 
@@ -82,6 +82,22 @@ def test_sensitivity_can_be_recounted_from_the_detections(whole):
         share = found / len(draw["test_patients"])
         told = report["arms"][arm][0]["subject_sensitivity"]
         assert told["value"] == pytest.approx(share)
+
+
+def test_a_study_elsewhere_takes_up_results_and_trains_nothing(whole):
+    out, kept = whole.parent / "elsewhere", whole.parent / "kept"
+    assert len(list(kept.glob("draw-1-FCDD-*.zip"))) == 3
+    config = str(TOP / "configs" / "study" / "smoke.yaml")
+    assert main(["study", str(whole / "prepared"), str(out), "-c", config,
+                 "--results", str(kept)]) == 0  # fmt: skip
+    assert (out / "report.csv").read_bytes() == (whole / "report.csv").read_bytes()
+    assert not list(out.glob("draws/*/*/detector"))
+    told = [json.loads((f / "report.json").read_text()) for f in (whole, out)]
+    for part in ("endpoint", "tracing", "plans_opened", "openings"):
+        assert told[0][part] == told[1][part]
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "draw-1 FCDD-2" in page
+    assert "trained elsewhere" in page
 
 
 def test_nothing_trained_descends_from_a_test_subject(whole):

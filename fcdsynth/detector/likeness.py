@@ -32,6 +32,7 @@ from fcdsynth.detector.inputs import load_channels
 from fcdsynth.measure.components import label_components
 
 FILE = "likeness.csv"
+TRAINING = "training.json"
 COLUMNS = ("subject", "cluster", "score", "rank", "training_subject", "origin", "likeness")
 _LEAST_VOX = 3
 
@@ -125,7 +126,7 @@ def likeness(run: str, found: str, cohort: str, training: str, out: str, nearest
             writer.writerows([getattr(row, key) for key in COLUMNS] for row in alike)
         origins = [subject.origin for subject in owners]
         record = {"lesions": len(owners), "synthetic": origins.count(Origin.SYNTHETIC)}
-        (work.folder / "training.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
+        (work.folder / TRAINING).write_text(json.dumps(record) + "\n", encoding="utf-8")
     return work.out
 
 

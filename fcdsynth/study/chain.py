@@ -1,60 +1,23 @@
-"""The chain: every arm from prepared subjects to an evaluation, as jobs of resumable steps."""
+"""The chain: every arm from prepared subjects to an evaluation, as resumable steps of jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import yaml
 
 from fcdsynth.core.cohort import Cohort
 from fcdsynth.core.subject import Split
-from fcdsynth.study.layout import StudyFolder
+from fcdsynth.study.jobs import Job
+from fcdsynth.study.kept import Shelf
 from fcdsynth.study.opening import note_opening
-from fcdsynth.study.plan import Draw, Plan
-from fcdsynth.study.settings import Arm, find_config
+from fcdsynth.study.settings import find_config
 from fcdsynth.study.training_set import fold_cohort, synthetic_number, to_draw, training_table
 
 # Where clusters are cut so that the FROC curve reaches the rate of the endpoint.
 CANDIDATE_THRESHOLD, CANDIDATE_ML = 0.1, 0.05
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the two networks of a study are trained, and how subjects are worked on.
-
-    Args:
-        detector: Config of the detector.
-        synthesis: Config of the generator.
-        machine: Config with the trainer section for this machine.
-        seed: Seed of everything random in the chain.
-        workers: Processes for per-subject work.
-        refuse: Whether redrawn pairs that fail their tests are left out, see
-            `fcdsynth.synthesis.honesty.Checks`.
-    """
-
-    detector: Path
-    synthesis: Path
-    machine: Path
-    seed: int
-    workers: int
-    refuse: bool = True
-
-    @property
-    def precision(self) -> Literal["auto", "bf16"]:
-        """What detection computes in: what the detector was trained in."""
-        trainer = yaml.safe_load(self.detector.read_text(encoding="utf-8")).get("trainer", {})
-        return "bf16" if str(trainer.get("precision", "")).startswith("bf16") else "auto"
-
-    def texts(self) -> dict[str, str]:
-        """What of it decides about results, for the plan."""
-        return {
-            "detector": self.detector.read_text(encoding="utf-8"),
-            "synthesis": self.synthesis.read_text(encoding="utf-8"),
-            "refuse": str(self.refuse),
-        }
 
 
 @dataclass(frozen=True)
@@ -77,77 +40,10 @@ class Step:
         return f"{self.kind}: {self.label}"
 
 
-@dataclass(frozen=True)
-class Job:
-    """Steps that belong to one process, as data that can be sent to it.
-
-    Args:
-        root: The study's folder.
-        plan: Who tests and who trains.
-        plan_file: Where it is locked.
-        recipe: How the networks are trained.
-        draw: The choice of training subjects.
-        arm: The arm.
-        part: ``generator`` fits one that arms share, ``fold`` trains a detector, ``test`` looks
-            at the test subjects, ``flag`` at training masks.
-        fold: Which fold, for ``generator`` and ``fold``.
-    """
-
-    root: Path
-    plan: Plan
-    plan_file: Path
-    recipe: Recipe
-    draw: Draw
-    arm: Arm
-    part: Literal["generator", "fold", "test", "flag"]
-    fold: int = 0
-
-    @property
-    def folder(self) -> StudyFolder:
-        """The study."""
-        return StudyFolder(self.root)
-
-    @property
-    def name(self) -> str:
-        """Name in messages and of the job's log."""
-        end = f"-{self.fold}" if self.part in ("generator", "fold") else ""
-        return f"{self.draw.name}-{self.arm.name}-{self.part}{end}"
-
-    @property
-    def label(self) -> str:
-        """What its steps are done for."""
-        end = f" fold {self.fold}" if self.part in ("generator", "fold") else ""
-        return f"{self.draw.name} {self.arm.name}{end}"
-
-    @property
-    def seed(self) -> int:
-        """Seed of what a fold draws and trains: the same for all arms of a draw."""
-        return self.recipe.seed * 1000 + self.plan.draws.index(self.draw) * 100 + self.fold
-
-    def steps(self) -> list[Step]:
-        """The steps, in order."""
-        made = {"generator": _generator, "fold": _fold, "test": _test, "flag": _flag}
-        return list(made[self.part](self))
-
-
-def plan_jobs(root: Path, plan: Plan, plan_file: Path, recipe: Recipe) -> list[list[Job]]:
-    """All jobs of a study in waves; the jobs of a wave do not need each other."""
-    folder = StudyFolder(root)
-    generators: dict[Path, Job] = {}
-    trained, tested = [], []
-    for draw in plan.draws:
-        for arm in plan.arms:
-            for fold in range(plan.folds):
-                if arm.fits_generator:
-                    job = Job(root, plan, plan_file, recipe, draw, arm, "generator", fold)
-                    generators.setdefault(folder.generator(draw, arm, fold), job)
-                trained.append(Job(root, plan, plan_file, recipe, draw, arm, "fold", fold))
-            tested.append(Job(root, plan, plan_file, recipe, draw, arm, "test"))
-    # Most real subjects give most masks to look at; with one fold nobody was held out.
-    largest = max(plan.arms, key=lambda arm: (arm.real, -arm.synthetic))
-    flags = [Job(root, plan, plan_file, recipe, plan.draws[0], largest, "flag")]
-    waves = [list(generators.values()), trained, [*tested, *(flags if plan.folds > 1 else [])]]
-    return [wave for wave in waves if wave]
+def steps_of(job: Job) -> list[Step]:
+    """A job's steps, in order."""
+    made = {"generator": _generator, "fold": _fold, "test": _test, "flag": _flag}
+    return list(made[job.part](job))
 
 
 def _train(config: Path, job: Job, cohort: Path, out: Path, *more: str) -> None:
@@ -266,6 +162,9 @@ def _test(job: Job) -> Iterator[Step]:
         lambda: evaluate([own], cohort, str(folder.evaluation(draw, arm)), rule=plan.rule,
                          pictures=6, seed=plan.seed, workers=job.recipe.workers),
     )  # fmt: skip
+    if job.shelf is not None:
+        shelf = Shelf(job.shelf, folder, plan)
+        yield Step("keep", job.label, lambda: shelf.keep(draw, arm))
 
 
 def _flag(job: Job) -> Iterator[Step]:

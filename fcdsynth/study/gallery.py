@@ -14,6 +14,7 @@ from fcdsynth.core.volume import Volume, read_mask, read_volume
 from fcdsynth.measure.components import label_components
 from fcdsynth.review.pictures import Embedded, Panel, png_bytes, slice_row, three_planes
 from fcdsynth.review.planes import Content
+from fcdsynth.study.kept import is_kept
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import Draw, Plan
 from fcdsynth.study.settings import Arm
@@ -76,6 +77,8 @@ def annotated(folder: StudyFolder, plan: Plan, limit: int) -> Iterator[Picture]:
 
 def synthetic(folder: StudyFolder, draw: Draw, arm: Arm, limit: int) -> Iterator[Picture]:
     """Synthetic subjects of an arm's first fold beside their hosts, lesional ones first."""
+    if is_kept(folder, draw, arm):
+        return
     made = Cohort.read(folder.fold(draw, arm, 0) / "training").select(_is_synthetic)
     hosts = Cohort.read(folder.prepared)
     lesional = [s for s in made.subjects if s.is_patient][:limit]
@@ -109,7 +112,8 @@ def detected(folder: StudyFolder, plan: Plan, names: Sequence[str]) -> Iterator[
     """Test patients with the reference mask and what each arm's detector marked."""
     draw = plan.draws[0]
     cohort = Cohort.read(folder.test_cohort(draw))
-    results = {arm.name: Detections.read(folder.detections(draw, arm)) for arm in plan.arms}
+    results = {arm.name: Detections.read(folder.detections(draw, arm)) for arm in plan.arms
+               if not is_kept(folder, draw, arm)}  # fmt: skip
     for name in names:
         subject = cohort[name]
         reference = read_mask(
@@ -143,6 +147,8 @@ def introduced(
 ) -> Iterator[Picture]:  # fmt: skip
     """New false positives of the first draw beside the training lesion most like each."""
     draw, arm = plan.draws[0], plan.arm(tracing.arm)
+    if is_kept(folder, draw, arm):
+        return
     tested = Cohort.read(folder.test_cohort(draw))
     taught = Cohort.read(folder.fold(draw, arm, 0) / "training")
     found = Detections.read(folder.detections(draw, arm))

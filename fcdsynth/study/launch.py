@@ -7,14 +7,15 @@ import multiprocessing
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fcdsynth.core.progress import one_thread_each, process_pool
-from fcdsynth.study.chain import Job, Step
+from fcdsynth.study.chain import Step, steps_of
+from fcdsynth.study.jobs import Job
 from fcdsynth.study.layout import StudyFolder
 
 _POLL_S = 0.5
@@ -82,26 +83,24 @@ def run_steps(steps: Sequence[Step], timings: Timings, later: Sequence[Step] = (
         timings.run(step)
 
 
-def run_jobs(folder: StudyFolder, waves: Sequence[Sequence[Job]], side_by_side: int) -> None:
-    """Run every wave of jobs, one wave after the other.
+def run_jobs(folder: StudyFolder, jobs: Sequence[Job], side_by_side: int) -> None:
+    """Run jobs, each once those that it needs have ended.
 
     Side by side, each job is a process of its own on one core; what it prints goes to
     ``logs/JOB.log`` in the study, and one bar shows all of them.
 
     Args:
         folder: The study.
-        waves: Jobs in waves, from `plan_jobs`.
+        jobs: Jobs, each after those that it needs.
         side_by_side: Jobs at a time.
     """
     timings = Timings(folder.timings)
-    for number, wave in enumerate(waves):
-        later = [step for jobs in waves[number + 1 :] for job in jobs for step in job.steps()]
-        if side_by_side > 1 and len(wave) > 1:
-            _pool(folder, wave, later, timings, side_by_side)
-            continue
-        for place, job in enumerate(wave):
-            rest = [step for other in wave[place + 1 :] for step in other.steps()]
-            run_steps(job.steps(), timings, [*rest, *later])
+    if side_by_side > 1 and len(jobs) > 1:
+        _pool(folder, jobs, timings, side_by_side)
+        return
+    for place, job in enumerate(jobs):
+        later = [step for other in jobs[place + 1 :] for step in steps_of(other)]
+        run_steps(steps_of(job), timings, later)
 
 
 def _work(job: Job, log: Path, notes: Path) -> None:
@@ -113,7 +112,7 @@ def _work(job: Job, log: Path, notes: Path) -> None:
             for descriptor in (1, 2):
                 os.dup2(stream.fileno(), descriptor)
             timings = Timings(notes)
-            for step in job.steps():
+            for step in steps_of(job):
                 timings.run(step)
         finally:
             for descriptor, copy in zip((1, 2), kept, strict=True):
@@ -121,36 +120,34 @@ def _work(job: Job, log: Path, notes: Path) -> None:
                 os.close(copy)
 
 
-def _pool(
-    folder: StudyFolder,
-    wave: Sequence[Job],
-    later: Sequence[Step],
-    timings: Timings,
-    side_by_side: int,
-) -> None:
-    steps = [step for job in wave for step in job.steps()]
-    notes = {job.name: folder.log(job.name).with_suffix(".json") for job in wave}
+def _pool(folder: StudyFolder, jobs: Sequence[Job], timings: Timings, side_by_side: int) -> None:
+    steps = [step for job in jobs for step in steps_of(job)]
+    notes = {job.name: folder.log(job.name).with_suffix(".json") for job in jobs}
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"), console=Console(stderr=True),
     )  # fmt: skip
     with one_thread_each(), bar, process_pool(side_by_side) as pool:
         task = bar.add_task("starting", total=len(steps), left="")
-        running: dict[Future[None], Job] = {
-            pool.submit(_work, job, folder.log(job.name), notes[job.name]): job for job in wave
-        }
+        waiting, ended = list(jobs), set[str]()
+        running: dict[Future[None], Job] = {}
         try:
-            waiting = set(running)
-            while waiting:
-                done, waiting = wait(waiting, timeout=_POLL_S)
+            while waiting or running:
+                ready = [job for job in waiting if ended.issuperset(job.needs)]
+                for job in ready[: side_by_side - len(running)]:
+                    waiting.remove(job)
+                    log = folder.log(job.name)
+                    running[pool.submit(_work, job, log, notes[job.name])] = job
+                done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                 for path in notes.values():
                     if path.is_file():
                         timings.add(json.loads(path.read_text()))
-                finished = sum(step.name in timings.seconds for step in steps)
-                rest = left([*steps, *later], timings.seconds, side_by_side)
-                bar.update(task, completed=finished, description=_now(running), left=rest)
                 for future in done:
                     future.result()
+                    ended.add(running.pop(future).name)
+                finished = sum(step.name in timings.seconds for step in steps)
+                rest = left(steps, timings.seconds, side_by_side)
+                bar.update(task, completed=finished, description=_now(running), left=rest)
         except BaseException:
             # What has begun would go on for minutes; its partial folders are kept and resumed.
             for process in multiprocessing.active_children():
@@ -160,5 +157,5 @@ def _pool(
 
 
 def _now(running: dict[Future[None], Job]) -> str:
-    names = [job.name for future, job in running.items() if future.running()]
+    names = [job.name for job in running.values()]
     return "running " + ", ".join(names[:4]) if names else "finished"

@@ -88,6 +88,10 @@ class StudyFolder:
         """Which training lesions the arm's clusters in test subjects look like."""
         return self.arm(draw, arm) / "likeness"
 
+    def kept(self, draw: Draw, arm: Arm) -> Path:
+        """Mark of an arm whose results come from elsewhere, and what is known of them."""
+        return self.arm(draw, arm) / "kept.json"
+
     def out_of_fold(self, draw: Draw, arm: Arm) -> Path:
         """The arm's detections in its own training subjects, each by models without it."""
         return self.arm(draw, arm) / "out-of-fold"

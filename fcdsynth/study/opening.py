@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fcdsynth.core.errors import RunError
+from fcdsynth.core.notes import add_notes, read_notes
 from fcdsynth.core.provenance import git_state
 from fcdsynth.study.plan import Draw, Plan
 from fcdsynth.study.settings import Arm
@@ -56,8 +57,13 @@ def note_opening(ledger: Path, plan: Plan, file: Path, draw: Draw, arm: Arm) -> 
     commit = git.get("commit", "")[:12] + ("+" if git.get("changed") == "True" else "")
     when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     note = Opening(plan.key, file.name, draw.name, arm.name, when, commit)
-    with ledger.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(note)) + "\n")
+    add_notes(ledger, [note])
+
+
+def add_openings(ledger: Path, notes: Sequence[Opening]) -> None:
+    """Add looks that were taken elsewhere; those known are left out."""
+    known = openings(ledger)
+    add_notes(ledger, [note for note in notes if note not in known])
 
 
 def openings(ledger: Path) -> tuple[Opening, ...]:
@@ -66,19 +72,7 @@ def openings(ledger: Path) -> tuple[Opening, ...]:
     Raises:
         RunError: If a line cannot be read.
     """
-    if not ledger.is_file():
-        return ()
-    found = []
-    for number, line in enumerate(ledger.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            found.append(Opening(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise RunError(
-                f"{ledger}, line {number}", f"{type(error).__name__}: {error}",
-                "one note for each look at the test subjects",
-                "Restore the file; nothing else knows the looks.",
-            ) from error  # fmt: skip
-    return tuple(found)
+    return read_notes(ledger, lambda told: Opening(**told), "one note for each look")
 
 
 def plans_opened(ledger: Path) -> int:

@@ -17,6 +17,7 @@ from fcdsynth.core.subject import Origin
 from fcdsynth.core.whole import write_whole
 from fcdsynth.review.page import render
 from fcdsynth.study.gallery import Picture, annotated, detected, flagged, introduced, synthetic
+from fcdsynth.study.kept import is_kept
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.opening import openings, plans_opened
 from fcdsynth.study.plan import Plan
@@ -176,7 +177,7 @@ def _sections(
     tracings: Sequence[Tracing],
 ) -> list[dict[str, Any]]:  # fmt: skip
     draw = plan.draws[0]
-    made = next((arm for arm in plan.arms if arm.synthetic), None)
+    made = next((a for a in plan.arms if a.synthetic and not is_kept(folder, draw, a)), None)
     tested = [row["id"] for row in rows if row["id"] in draw.test_patients]
     shown = list(dict.fromkeys([*tested[:_SHOWN], *tested[::-1][:_SHOWN]]))
     pictures: list[Picture] = list(annotated(folder, plan, _SHOWN))
@@ -222,6 +223,7 @@ def _facts(
     origins = Counter(subject.origin.value for subject in cohort.subjects)
     commit = git_state().get("commit", "")[:12]
     draw = plan.draws[0]
+    taken = [f"{d.name} {a.name}" for d in plan.draws for a in plan.arms if is_kept(folder, d, a)]
     folds = f"{plan.folds} in each arm; their detectors' probabilities are averaged"
     return [
         ("Subjects", ", ".join(f"{n} {origin}" for origin, n in origins.items())),
@@ -234,6 +236,8 @@ def _facts(
          + (" within families" if plan.within_families else "")),
         ("Plan", f"{plan.key[:16]}, locked in {folder.relative(plan_file)}; "
          f"{plans_opened(folder.openings)} opened"),
+        *([("Taken up", f"{', '.join(taken)}: trained elsewhere, no pictures of them")]
+          if taken else []),
         ("Seed", str(plan.seed)),
         ("Time", f"{sum(timings.values()) / 60:.1f} min: {spent}"),
         ("Software", f"fcdsynth {__version__} {commit}".strip()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +14,16 @@ from fcdsynth.core.cohort import TABLE, Cohort
 from fcdsynth.core.errors import CohortError, RunError
 from fcdsynth.core.run import write_provenance
 from fcdsynth.core.subject import Split
-from fcdsynth.study.chain import Recipe, Step, plan_jobs
+from fcdsynth.study.chain import Step
 from fcdsynth.study.choice import make_plan
+from fcdsynth.study.jobs import Recipe, plan_jobs
+from fcdsynth.study.kept import Shelf
 from fcdsynth.study.launch import Timings, run_jobs, run_steps
 from fcdsynth.study.layout import StudyFolder
 from fcdsynth.study.plan import lock
 from fcdsynth.study.settings import DEFAULT_ARMS, Arm, check_arms, find_config
+
+_LOG = logging.getLogger(__name__)
 
 
 def study(
@@ -45,6 +50,7 @@ def study(
     seed: int = 0,
     refuse: bool = True,
     new_plan: bool = False,
+    results: str | None = None,
 ) -> Path:
     """Compare training arms on a BIDS folder, from the raw scans to one report.
 
@@ -90,6 +96,9 @@ def study(
             for a generator too small to pass them, to see that the chain runs.
         new_plan: Lock a further plan in a folder that has one: with other arms or draws, say.
             The report then says how many plans were opened.
+        results: Folder in which every arm's results are kept as one small file, and looked for
+            before anything is trained: shared or carried between machines, it lets a study go on
+            elsewhere. Only results of the same subjects, masks, arm and settings are taken up.
 
     Returns:
         Path of ``report.html``.
@@ -122,7 +131,13 @@ def study(
         test = prepared.with_splits(dict.fromkeys(draw.test, Split.TEST))
         test.write(folder.test_cohort(draw))
 
-    run_jobs(folder, plan_jobs(folder.root, plan, file, recipe), side_by_side)
+    if results is not None:
+        shelf = Shelf(Path(results), folder, plan)
+        shelf.lay_down(file)
+        for name in shelf.put_back():
+            _LOG.info("%s: results taken from %s", name, results)
+    kept = None if results is None else Path(results)
+    run_jobs(folder, plan_jobs(folder.root, plan, file, recipe, kept), side_by_side)
 
     from fcdsynth.study.report import write_report
 

@@ -11,7 +11,7 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from fcdsynth.core.subject import Origin
-from fcdsynth.detector.likeness import Alike, read_likeness
+from fcdsynth.detector.likeness import TRAINING, Alike, read_likeness
 from fcdsynth.evaluation.cases import ClusterRecord, SubjectRecord
 from fcdsynth.evaluation.matching import Role
 from fcdsynth.evaluation.report import Report
@@ -143,5 +143,5 @@ def _by_cluster(rows: list[Alike]) -> dict[tuple[str, int], list[Alike]]:
 
 
 def _among(folder: StudyFolder, draw: Draw, arm: Arm) -> float:
-    record = json.loads((folder.likeness(draw, arm) / "training.json").read_text())
+    record = json.loads((folder.likeness(draw, arm) / TRAINING).read_text())
     return float(record["synthetic"] / record["lesions"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fcdsynth.core.errors import RunError
+from fcdsynth.core.notes import add_notes, read_notes
 from fcdsynth.core.provenance import git_state
 from fcdsynth.evaluation.blind.locked import AnalysisPlan, opened_file, read_plan
 
@@ -72,8 +72,7 @@ def note_opened(path: Path | str, runs: Sequence[str]) -> None:
     commit = git.get("commit", "") + ("+" if git.get("changed") == "True" else "")
     when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     note = Opening(when, plan.sha256, plan.test_sha256, tuple(runs), commit)
-    with opened_file(path).open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(note)) + "\n")
+    add_notes(opened_file(path), [note])
 
 
 def openings(path: Path | str) -> tuple[Opening, ...]:
@@ -141,17 +140,5 @@ def _times(count: int) -> str:
 
 
 def _notes(path: Path) -> tuple[Opening, ...]:
-    if not path.exists():
-        return ()
-    notes = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            notes.append(Opening(**{**record, "runs": tuple(record["runs"])}))
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunError(
-                f"{path}, line {number}", f"{type(error).__name__}: {error}",
-                "one note per look at the test set",
-                "Restore the file; nothing else knows the looks.",
-            ) from error  # fmt: skip
-    return tuple(notes)
+    return read_notes(path, lambda told: Opening(**{**told, "runs": tuple(told["runs"])}),
+                      "one note per look at the test set")  # fmt: skip
